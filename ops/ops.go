@@ -1,0 +1,93 @@
+// Package ops says how a change to the network is described, made and taken
+// back. A change is a Plan: an ordered list of Steps, each of which knows how
+// to do itself, how to undo itself and which shell line does the same. An
+// Executor runs a Plan and writes every intention to a Journal before it
+// touches the kernel, so that a crash at any point can be taken back.
+package ops
+
+import (
+	"context"
+)
+
+// A Step is one change to the kernel. It is a plain struct behind a pointer:
+// its exported fields, as JSON, are its journal entry, so what Check learns for
+// Undo must be kept in exported fields. A Step is used by one goroutine.
+type Step interface {
+	// Kind names the type of change, "veth.add"; it finds the type again when
+	// the journal is read.
+	Kind() string
+	// Why says in one sentence, for a learner, what the step is for.
+	Why() string
+	// Shell is the ip, nft or sysctl line that does the same.
+	Shell() string
+	// Check only reads: it refuses conflicts and saves what Undo needs.
+	Check(ctx context.Context) error
+	Do(ctx context.Context) error
+	// Undo works right after a whole Do, half a Do, or none, and never
+	// touches what Do did not make.
+	Undo(ctx context.Context) error
+}
+
+// A Plan is an ordered list of steps that stand or fall together.
+type Plan struct {
+	ID    string // unique; given by the Executor when empty
+	Title string // "create bridge network web"
+	// Name is the object that the plan makes ("web"): what `delete NAME` takes.
+	Name  string
+	Mode  string // "bridge"
+	Steps []Step
+	// Notes are told to the user beside the preview: what the plan cannot
+	// change but that will matter (a foreign DROP policy, say).
+	Notes []string
+	// Made describes the result for the caller's result page and probes.
+	Made Made
+}
+
+// Made is what a plan leaves behind once it is done.
+type Made struct {
+	Network    string      `json:"network,omitempty"`
+	Bridge     string      `json:"bridge,omitempty"`
+	Gateway    string      `json:"gateway,omitempty"`
+	Gateway6   string      `json:"gateway6,omitempty"`
+	Containers []Container `json:"containers,omitempty"`
+	Published  []Published `json:"published,omitempty"`
+}
+
+// Container is a namespace that plays a container.
+type Container struct {
+	Name  string `json:"name"` // the namespace's name
+	Link  string `json:"link"` // its interface, "eth0"
+	Addr  string `json:"addr"` // without prefix length
+	Addr6 string `json:"addr6,omitempty"`
+	// HostLink is the host's end of the veth.
+	HostLink string `json:"host_link,omitempty"`
+}
+
+// Published is one port of the host that leads into a container.
+type Published struct {
+	HostPort      uint16 `json:"host_port"`
+	Container     string `json:"container"`
+	ContainerPort uint16 `json:"container_port"`
+	Protocol      string `json:"protocol"` // "tcp" or "udp"
+}
+
+// Phase is a moment in the life of a step.
+type Phase string
+
+// The phases of a step, in the order in which they come.
+const (
+	PhaseCheck  Phase = "check"
+	PhaseDo     Phase = "do"
+	PhaseDone   Phase = "done"
+	PhaseFailed Phase = "failed"
+	PhaseUndo   Phase = "undo"
+	PhaseUndone Phase = "undone"
+)
+
+// Progress is told to the Executor's observer at every phase of every step.
+type Progress struct {
+	Plan  *Plan
+	Index int // of the step in Plan.Steps
+	Phase Phase
+	Err   error // with PhaseFailed, and with PhaseUndo when the undo itself failed
+}
