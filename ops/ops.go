@@ -5,9 +5,7 @@
 // touches the kernel, so that a crash at any point can be taken back.
 package ops
 
-import (
-	"context"
-)
+import "context"
 
 // A Step is one change to the kernel. It is a plain struct behind a pointer:
 // its exported fields, as JSON, are its journal entry, so what Check learns for
@@ -33,7 +31,10 @@ type Plan struct {
 	ID    string // unique; given by the Executor when empty
 	Title string // "create bridge network web"
 	// Name is the object that the plan makes ("web"): what `delete NAME` takes.
-	Name  string
+	Name string
+	// On is the Name of the plan that this one builds on and falls with, "" for
+	// none.
+	On    string
 	Mode  string // "bridge"
 	Steps []Step
 	// Notes are told to the user beside the preview: what the plan cannot
@@ -45,7 +46,8 @@ type Plan struct {
 
 // Made is what a plan leaves behind once it is done.
 type Made struct {
-	Network    string      `json:"network,omitempty"`
+	Network    string      `json:"network,omitempty"` // its subnet
+	Network6   string      `json:"network6,omitempty"`
 	Bridge     string      `json:"bridge,omitempty"`
 	Gateway    string      `json:"gateway,omitempty"`
 	Gateway6   string      `json:"gateway6,omitempty"`

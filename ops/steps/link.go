@@ -1,0 +1,224 @@
+package steps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/vishvananda/netlink"
+
+	"vethscope/ops/netns"
+)
+
+// BridgeAdd makes a bridge, the kernel's software switch.
+type BridgeAdd struct {
+	NS    string `json:"ns,omitempty"`
+	Name  string `json:"name"`
+	Mark  string `json:"mark"`            // the alias
+	Index int    `json:"index,omitempty"` // once made
+}
+
+func (s *BridgeAdd) Kind() string { return "bridge.add" }
+func (s *BridgeAdd) Why() string {
+	return "A bridge is a switch in software: its ports are other links, and the host itself is plugged in through the bridge's own address."
+}
+func (s *BridgeAdd) Shell() string {
+	return ip(s.NS) + "link add " + s.Name + " type bridge; " + ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
+}
+
+func (s *BridgeAdd) Check(context.Context) error { return freeLink(s.NS, s.Name) }
+
+func (s *BridgeAdd) Do(context.Context) error {
+	return in(s.NS, func(h *netlink.Handle) error {
+		l := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: s.Name}}
+		if err := h.LinkAdd(l); err != nil {
+			return fmt.Errorf("add bridge %s: %w", s.Name, err)
+		}
+		s.Index = l.Index
+		return h.LinkSetAlias(l, s.Mark)
+	})
+}
+
+func (s *BridgeAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
+
+// VethAdd makes a veth pair, a cable with two ends: Name in NS and PeerName in
+// PeerNS.
+type VethAdd struct {
+	NS       string `json:"ns,omitempty"`
+	Name     string `json:"name"`
+	PeerNS   string `json:"peer_ns"`
+	PeerName string `json:"peer_name"`
+	Mark     string `json:"mark"`
+	Index    int    `json:"index,omitempty"` // of Name, once made
+}
+
+func (s *VethAdd) Kind() string { return "veth.add" }
+func (s *VethAdd) Why() string {
+	return fmt.Sprintf("A veth pair is a cable: what goes in at %s in %s comes out at %s in %s.",
+		s.Name, label(s.NS), s.PeerName, label(s.PeerNS))
+}
+func (s *VethAdd) Shell() string {
+	peer := s.PeerName
+	if s.PeerNS != "" {
+		peer += " netns " + s.PeerNS
+	}
+	return ip(s.NS) + "link add " + s.Name + " type veth peer name " + peer + "; " +
+		ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
+}
+
+func (s *VethAdd) Check(context.Context) error {
+	return errors.Join(freeLink(s.NS, s.Name), freeLink(s.PeerNS, s.PeerName))
+}
+
+func (s *VethAdd) Do(context.Context) error {
+	peer, err := os.Open(netns.Path(s.PeerNS))
+	if err != nil {
+		return fmt.Errorf("open namespace %s: %w", s.PeerNS, err)
+	}
+	defer peer.Close()
+	return in(s.NS, func(h *netlink.Handle) error {
+		l := &netlink.Veth{
+			LinkAttrs:     netlink.LinkAttrs{Name: s.Name},
+			PeerName:      s.PeerName,
+			PeerNamespace: netlink.NsFd(int(peer.Fd())),
+		}
+		if err := h.LinkAdd(l); err != nil {
+			return fmt.Errorf("add veth %s: %w", s.Name, err)
+		}
+		// The library looks the link up again and fills Index.
+		s.Index = l.Index
+		return h.LinkSetAlias(l, s.Mark)
+	})
+}
+
+func (s *VethAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
+
+// deleteLink deletes the link that a step made: the one with the index that it
+// had or, where a crash lost the index, one that bears our mark or none yet.
+func deleteLink(ns, name string, index int, mark string) error {
+	return undoIn(ns, func(h *netlink.Handle) error {
+		l, err := findLink(h, name)
+		if err != nil || l == nil {
+			return err
+		}
+		a := l.Attrs()
+		if index != 0 && a.Index != index || a.Alias != "" && a.Alias != mark {
+			return nil // someone else has taken the name since
+		}
+		return h.LinkDel(l)
+	})
+}
+
+// LinkMaster plugs a link into a bridge.
+type LinkMaster struct {
+	NS     string `json:"ns,omitempty"`
+	Link   string `json:"link"`
+	Master string `json:"master"`
+}
+
+func (s *LinkMaster) Kind() string { return "link.master" }
+func (s *LinkMaster) Why() string {
+	return fmt.Sprintf("Plugs %s into the switch: frames that arrive there are now %s's to forward.", s.Link, s.Master)
+}
+func (s *LinkMaster) Shell() string { return ip(s.NS) + "link set " + s.Link + " master " + s.Master }
+
+func (s *LinkMaster) Check(context.Context) error {
+	return in(s.NS, func(h *netlink.Handle) error {
+		l, err := needLink(h, s.NS, s.Link)
+		if err != nil {
+			return err
+		}
+		if l.Attrs().MasterIndex != 0 {
+			return fmt.Errorf("link %s is already the port of another bridge: release it first", s.Link)
+		}
+		_, err = needLink(h, s.NS, s.Master)
+		return err
+	})
+}
+
+func (s *LinkMaster) Do(context.Context) error {
+	return in(s.NS, func(h *netlink.Handle) error {
+		l, err := needLink(h, s.NS, s.Link)
+		if err != nil {
+			return err
+		}
+		m, err := needLink(h, s.NS, s.Master)
+		if err != nil {
+			return err
+		}
+		return h.LinkSetMaster(l, m)
+	})
+}
+
+func (s *LinkMaster) Undo(context.Context) error {
+	return undoIn(s.NS, func(h *netlink.Handle) error {
+		l, err := findLink(h, s.Link)
+		if err != nil || l == nil {
+			return err
+		}
+		m, err := findLink(h, s.Master)
+		if err != nil || m == nil || l.Attrs().MasterIndex != m.Attrs().Index {
+			return err
+		}
+		return h.LinkSetNoMaster(l)
+	})
+}
+
+// LinkUp switches a link on.
+type LinkUp struct {
+	NS    string `json:"ns,omitempty"`
+	Link  string `json:"link"`
+	WasUp bool   `json:"was_up,omitempty"`
+}
+
+func (s *LinkUp) Kind() string { return "link.up" }
+func (s *LinkUp) Why() string {
+	if s.Link == "lo" {
+		return fmt.Sprintf("Until lo is up, %s cannot even reach its own 127.0.0.1.", label(s.NS))
+	}
+	return "A new link is down: nothing passes until it is switched on."
+}
+func (s *LinkUp) Shell() string { return ip(s.NS) + "link set " + s.Link + " up" }
+
+func (s *LinkUp) Check(context.Context) error {
+	return in(s.NS, func(h *netlink.Handle) error {
+		l, err := needLink(h, s.NS, s.Link)
+		if err != nil {
+			return err
+		}
+		s.WasUp = isUp(l)
+		return nil
+	})
+}
+
+func (s *LinkUp) Do(context.Context) error {
+	return in(s.NS, func(h *netlink.Handle) error {
+		l, err := needLink(h, s.NS, s.Link)
+		if err != nil {
+			return err
+		}
+		return h.LinkSetUp(l)
+	})
+}
+
+func (s *LinkUp) Undo(context.Context) error {
+	if s.WasUp {
+		return nil
+	}
+	return undoIn(s.NS, func(h *netlink.Handle) error {
+		l, err := findLink(h, s.Link)
+		if err != nil || l == nil || !isUp(l) {
+			return err
+		}
+		return h.LinkSetDown(l)
+	})
+}
+
+func isUp(l netlink.Link) bool { return l.Attrs().RawFlags&1 != 0 } // IFF_UP
+
+// undoGone is true for the errors that say that what an Undo looks for is gone.
+func undoGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist)
+}

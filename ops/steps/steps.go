@@ -1,0 +1,190 @@
+// Package steps holds every single change to the kernel that vethscope can
+// make, one type each, with its check, its undo and its shell line. A step
+// names namespaces as netns.Path does: "" is the one that vethscope runs in.
+package steps
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"vethscope/ops"
+	"vethscope/ops/netns"
+)
+
+// MarkPrefix begins the alias of every link that we made; the name of the plan
+// follows.
+const MarkPrefix = "vethscope:"
+
+// Decode makes the step that kind names out of its JSON; it is the ops.Decode
+// of the journal.
+func Decode(kind string, data []byte) (ops.Step, error) {
+	s := newStep(kind)
+	if s == nil {
+		return nil, fmt.Errorf("unknown kind of step %q: written by a newer vethscope?", kind)
+	}
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("step %s: %w", kind, err)
+	}
+	return s, nil
+}
+
+// all has one of every type of step.
+func all() []ops.Step {
+	return []ops.Step{
+		&NetnsAdd{}, &BridgeAdd{}, &VethAdd{}, &LinkMaster{}, &LinkUp{}, &AddrAdd{}, &RouteAdd{},
+		&SysctlSet{}, &NftTable{}, &NftChain{}, &NftMasquerade{}, &NftDNAT{},
+	}
+}
+
+func newStep(kind string) ops.Step {
+	for _, s := range all() {
+		if s.Kind() == kind {
+			return s
+		}
+	}
+	return nil
+}
+
+// in runs f with a netlink handle inside the namespace.
+func in(ns string, f func(h *netlink.Handle) error) error {
+	err := netns.Do(netns.Path(ns), func() error {
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("open netlink: %w", err)
+		}
+		defer h.Close()
+		return f(h)
+	})
+	return explain(err)
+}
+
+// undoIn is in for an Undo: a namespace that is gone took everything with it.
+func undoIn(ns string, f func(h *netlink.Handle) error) error {
+	err := in(ns, f)
+	if ns != "" && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// explain adds to an error of the kernel what to do about it.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("%w (needs CAP_NET_ADMIN: run it in `vethscope sandbox`, or as root with --host)", err)
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Errorf("%w (this kernel was built without it)", err)
+	}
+	return err
+}
+
+// findLink returns nil and no error where there is no such link.
+func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
+	l, err := h.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return nil, nil
+	}
+	return l, err
+}
+
+// needLink is findLink for a link that must be there.
+func needLink(h *netlink.Handle, ns, name string) (netlink.Link, error) {
+	l, err := findLink(h, name)
+	if err == nil && l == nil {
+		err = fmt.Errorf("no link %s in %s", name, label(ns))
+	}
+	return l, err
+}
+
+// freeLink refuses a name that is taken.
+func freeLink(ns, name string) error {
+	return in(ns, func(h *netlink.Handle) error {
+		l, err := findLink(h, name)
+		if err != nil {
+			return err
+		}
+		if l != nil {
+			return fmt.Errorf("link %s is already in %s: delete it or choose another name", name, label(ns))
+		}
+		return nil
+	})
+}
+
+// label is the namespace's name for people.
+func label(ns string) string {
+	if ns == "" {
+		return "the host"
+	}
+	return ns
+}
+
+// ip begins an ip(8) line that acts in ns.
+func ip(ns string) string {
+	if ns == "" {
+		return "ip "
+	}
+	return "ip -n " + ns + " "
+}
+
+// exec begins the line of a command that is run in ns.
+func exec(ns string) string {
+	if ns == "" {
+		return ""
+	}
+	return "ip netns exec " + ns + " "
+}
+
+// NetnsAdd makes an empty, named network namespace.
+type NetnsAdd struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+	Inode  uint64 `json:"inode,omitempty"` // once made
+}
+
+func (s *NetnsAdd) Kind() string  { return "netns.add" }
+func (s *NetnsAdd) Why() string   { return s.Reason }
+func (s *NetnsAdd) Shell() string { return "ip netns add " + s.Name }
+
+func (s *NetnsAdd) Check(context.Context) error {
+	if _, err := os.Lstat(netns.Path(s.Name)); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("namespace %s already exists: delete it or choose another name", s.Name)
+	}
+	return nil
+}
+
+func (s *NetnsAdd) Do(context.Context) error {
+	inode, err := netns.Create(s.Name)
+	s.Inode = inode
+	return explain(err)
+}
+
+func (s *NetnsAdd) Undo(context.Context) error {
+	inode, err := netns.Inode(netns.Path(s.Name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if s.Inode != 0 && inode != 0 && inode != s.Inode {
+		return nil // deleted by someone, and the name taken again: not ours
+	}
+	if err := netns.Delete(s.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// quote makes text safe as one word of a shell line.
+func quote(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
