@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"sync"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +54,10 @@ func Do(path string, f func() error) error {
 			return fmt.Errorf("enter network namespace %s: %w", path, err)
 		}
 		ferr := f()
-		return errors.Join(ferr, back())
+		if err := back(); err != nil {
+			return errors.Join(ferr, err)
+		}
+		return ferr
 	})
 }
 
@@ -103,9 +109,29 @@ func Inode(path string) (uint64, error) {
 	return st.Ino, nil
 }
 
+// CheckName says why name cannot name a namespace: it is a file name under Dir,
+// and it will be shown on terminals.
+func CheckName(name string) error {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return fmt.Errorf("network namespace name %q: give a file name", name)
+	case name == Host:
+		return fmt.Errorf("network namespace name %q: it stands for the host's own", name)
+	case len(name) > unix.NAME_MAX:
+		return fmt.Errorf("network namespace name of %d bytes: at most %d", len(name), unix.NAME_MAX)
+	case strings.ContainsRune(name, '/') || strings.ContainsFunc(name, unicode.IsSpace) ||
+		strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("network namespace name %q: no slash, space or control character", name)
+	}
+	return nil
+}
+
 // Create makes an empty namespace called name, as `ip netns add` does, and
 // returns its inode. It fails with fs.ErrExist when the name is taken.
 func Create(name string) (uint64, error) {
+	if err := CheckName(name); err != nil {
+		return 0, err
+	}
 	if err := prepareDir(); err != nil {
 		return 0, err
 	}
@@ -125,7 +151,9 @@ func Create(name string) (uint64, error) {
 		return back()
 	})
 	if err != nil {
-		os.Remove(path)
+		// Mounted or not, the name must not stay.
+		_ = unix.Unmount(path, unix.MNT_DETACH)
+		_ = os.Remove(path)
 		return 0, err
 	}
 	return Inode(path)
@@ -135,6 +163,9 @@ func Create(name string) (uint64, error) {
 // namespace when nothing else holds it. It fails with fs.ErrNotExist when there
 // is no such name.
 func Delete(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
 	path := Path(name)
 	// EINVAL means that nothing is mounted: a stub that a crash left behind.
 	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
@@ -143,18 +174,29 @@ func Delete(name string) error {
 	return os.Remove(path)
 }
 
+// preparing keeps concurrent calls from mounting Dir on itself twice.
+var preparing sync.Mutex
+
 // prepareDir makes Dir a shared mount, as ip-netns(8) does, so that names made
 // in one mount namespace are seen in the others.
 func prepareDir() error {
+	preparing.Lock()
+	defer preparing.Unlock()
 	if err := os.MkdirAll(Dir, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", Dir, err)
 	}
 	err := unix.Mount("", Dir, "", unix.MS_SHARED|unix.MS_REC, "")
-	if !errors.Is(err, unix.EINVAL) { // EINVAL: not a mount point yet
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, unix.EINVAL): // EINVAL: not a mount point yet
+		return fmt.Errorf("share %s between mount namespaces: %w", Dir, err)
 	}
 	if err := unix.Mount(Dir, Dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("make %s a mount: %w", Dir, err)
 	}
-	return unix.Mount("", Dir, "", unix.MS_SHARED|unix.MS_REC, "")
+	if err := unix.Mount("", Dir, "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("share %s between mount namespaces: %w", Dir, err)
+	}
+	return nil
 }

@@ -39,9 +39,10 @@ type Options struct {
 	// Args is the command and its arguments; none means a shell: $SHELL, or
 	// /bin/sh. Exe stands for the calling program.
 	Args []string
-	// The command gets these as they are when they are *os.File, and
-	// otherwise through a pipe, as in os/exec. nil means the null device.
-	Stdin          io.Reader
+	// Stdin is the command's standard input; nil means the null device.
+	Stdin *os.File
+	// Stdout and Stderr are handed to the command as they are when they are
+	// *os.File, and otherwise through a pipe. nil means the null device.
 	Stdout, Stderr io.Writer
 	// Empty leaves the sandbox's network bare: lo and nothing else.
 	// Otherwise it has an uplink to the namespace Outside.
@@ -156,7 +157,10 @@ func outerCommand(ctx context.Context, o Options, cfg config) (*exec.Cmd, *pipes
 	}
 	cmd := exec.CommandContext(ctx, Exe)
 	cmd.Args = stageArgs(stageMiddle, cfg, o.Args)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = o.Stdin, o.Stdout, o.Stderr, o.Env
+	if o.Stdin != nil {
+		cmd.Stdin = o.Stdin
+	}
+	cmd.Stdout, cmd.Stderr, cmd.Env = o.Stdout, o.Stderr, o.Env
 	cmd.ExtraFiles = []*os.File{p.farReport, p.farControl}
 	cmd.Cancel = func() error { return sendSignal(p.control, unix.SIGTERM) }
 	cmd.WaitDelay = grace

@@ -25,10 +25,9 @@ type passer struct {
 
 func passSignals(middle *os.Process, control *os.File, foreground bool) *passer {
 	p := &passer{ch: make(chan os.Signal, 8), done: make(chan struct{})}
-	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGTERM} {
-		if !signal.Ignored(sig) { // nohup(1)
-			signal.Notify(p.ch, sig)
-		}
+	signal.Notify(p.ch, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM)
+	if !signal.Ignored(unix.SIGHUP) { // nohup(1)
+		signal.Notify(p.ch, unix.SIGHUP)
 	}
 	go p.loop(middle, control, foreground)
 	return p

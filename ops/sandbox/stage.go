@@ -192,7 +192,11 @@ func obey(control io.Reader, command int, cfg config) {
 // this stage: the command decides. Caught signals, unlike ignored ones, are the
 // default again in the command.
 func catchKeys() {
-	signal.Notify(make(chan os.Signal, 1), unix.SIGINT, unix.SIGQUIT, unix.SIGHUP)
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, unix.SIGINT, unix.SIGQUIT)
+	if !signal.Ignored(unix.SIGHUP) { // nohup(1)
+		signal.Notify(caught, unix.SIGHUP)
+	}
 }
 
 // report is why the sandbox could not be made, as a stage tells the caller.

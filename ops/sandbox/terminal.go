@@ -11,8 +11,7 @@ import (
 // shell's job does. It needs both ends: in `vethscope sandbox -- ip a | less` it
 // is less that must keep it.
 func holdsTerminal(o Options) bool {
-	in, ok := o.Stdin.(*os.File)
-	if !ok || !inForeground(in) {
+	if o.Stdin == nil || !inForeground(o.Stdin) {
 		return false
 	}
 	out, ok := o.Stdout.(*os.File)
@@ -41,7 +40,7 @@ func saveTerminal(o Options, cfg config) *terminal {
 	if !cfg.Foreground {
 		return nil
 	}
-	fd := int(o.Stdin.(*os.File).Fd())
+	fd := int(o.Stdin.Fd())
 	modes, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		modes = nil
