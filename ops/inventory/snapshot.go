@@ -91,6 +91,7 @@ type Peer struct {
 // Addr is an address of a link.
 type Addr struct {
 	CIDR  string   `json:"cidr"`            // "10.0.0.1/24"
+	Peer  string   `json:"peer,omitempty"`  // the other end of a point-to-point address, "10.0.0.2/32"
 	Scope string   `json:"scope"`           // "global", "link", "host"
 	Flags []string `json:"flags,omitempty"` // "tentative", "dadfailed", "permanent"…
 }
