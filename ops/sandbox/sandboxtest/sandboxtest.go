@@ -17,6 +17,9 @@ import (
 	"vethscope/ops/sandbox"
 )
 
+// Thread 0 must stay at home, or /proc/self/ns/net lies to the tests.
+func init() { netns.Pin() }
+
 // envInside marks the test process that was started in a sandbox of ours. A
 // sandbox around it is not enough: `go test` may be run in one by a person, who
 // has made namespaces there.
