@@ -54,6 +54,8 @@ type iptablesText struct {
 	fixed   [6]string // -s -d -i -o -p -f
 	proto   string
 	matches []string
+	ports   map[string]string // options of the protocol's extension
+	portsAt int               // its place in matches
 	target  string
 	comment string
 	nat     *NAT
@@ -200,18 +202,18 @@ func (x *iptablesText) matchCmp(o iptablesOperand, op uint32, data []byte) bool 
 	bang := not(op == cmpNeq)
 	switch o.what {
 	case "--sport", "--dport":
-		x.portOption(bang+o.what, openRange(op, bigEndian(data)))
+		x.portOption(op == cmpNeq, o.what, openRange(op, bigEndian(data)))
 	case "both ports":
 		if len(data) != 4 {
 			return false
 		}
-		x.portOption(bang+"--sport", strconv.FormatUint(bigEndian(data[:2]), 10))
-		x.portOption(bang+"--dport", strconv.FormatUint(bigEndian(data[2:]), 10))
+		x.portOption(op == cmpNeq, "--sport", strconv.FormatUint(bigEndian(data[:2]), 10))
+		x.portOption(op == cmpNeq, "--dport", strconv.FormatUint(bigEndian(data[2:]), 10))
 	case "--tcp-flags":
 		if len(o.mask) != 1 {
 			return false
 		}
-		x.portOption(bang+"--tcp-flags", tcpFlagNames(o.mask[0])+" "+tcpFlagNames(data[0]))
+		x.portOption(op == cmpNeq, "--tcp-flags", tcpFlagNames(o.mask[0])+" "+tcpFlagNames(data[0]))
 	case "mark":
 		mask := uint32(0xffffffff)
 		if o.mask != nil {
@@ -244,20 +246,30 @@ func (x *iptablesText) between(a attrs) bool {
 	if o.what != "--sport" && o.what != "--dport" || len(from) == 0 || len(to) == 0 {
 		return false
 	}
-	x.portOption(not(a.u32(2) == cmpNeq)+o.what, fmt.Sprintf("%d:%d", bigEndian(from), bigEndian(to)))
+	x.portOption(a.u32(2) == cmpNeq, o.what, fmt.Sprintf("%d:%d", bigEndian(from), bigEndian(to)))
 	return true
 }
 
-// portOption adds an option of the protocol's own extension; neighbouring ones
-// share its "-m".
-func (x *iptablesText) portOption(option, value string) {
-	module := "-m " + x.proto + " "
-	text := option + " " + value
-	if n := len(x.matches); n > 0 && strings.HasPrefix(x.matches[n-1], module) {
-		x.matches[n-1] += " " + text
-		return
+// portOptionOrder is the order in which iptables-save writes the options of
+// the protocol's own extension.
+var portOptionOrder = []string{"--sport", "--dport", "--tcp-flags"}
+
+// portOption adds an option of the protocol's own extension; all share the
+// "-m" of the first.
+func (x *iptablesText) portOption(inverted bool, option, value string) {
+	if x.ports == nil {
+		x.ports = map[string]string{}
+		x.portsAt = len(x.matches)
+		x.matches = append(x.matches, "")
 	}
-	x.matches = append(x.matches, module+text)
+	x.ports[option] = not(inverted) + option + " " + value
+	words := []string{"-m", x.proto}
+	for _, o := range portOptionOrder {
+		if text := x.ports[o]; text != "" {
+			words = append(words, text)
+		}
+	}
+	x.matches[x.portsAt] = strings.Join(words, " ")
 }
 
 func linkPattern(b []byte) string {

@@ -158,6 +158,21 @@ func (x *nftText) reject(a attrs) bool {
 	return true
 }
 
+// formatTime writes milliseconds as nft does, "1h30m".
+func formatTime(ms uint64) string {
+	var out strings.Builder
+	for _, u := range []struct {
+		name string
+		size uint64
+	}{{"d", 86400_000}, {"h", 3600_000}, {"m", 60_000}, {"s", 1000}, {"ms", 1}} {
+		if n := ms / u.size; n > 0 {
+			fmt.Fprintf(&out, "%d%s", n, u.name)
+			ms -= n * u.size
+		}
+	}
+	return out.String()
+}
+
 var dynsetOps = []string{"add", "update", "delete"}
 
 func (x *nftText) dynset(a attrs) bool {
@@ -168,7 +183,7 @@ func (x *nftText) dynset(a attrs) bool {
 	}
 	words := []string{x.concat(a.u32(4), int(s.keyLen))}
 	if ms := a.uint(6); ms != 0 {
-		words = append(words, fmt.Sprintf("timeout %ds", ms/1000))
+		words = append(words, "timeout "+formatTime(ms))
 	}
 	inner := &nftText{table: x.table, regs: x.regs, implied: map[string]int{}}
 	for _, e := range dynsetExprs(a) {

@@ -67,10 +67,7 @@ func (x *nftText) natStatement(a attrs) bool {
 	switch {
 	case n.Port == mappedRest: // one map gives both
 		n.Port = ""
-		if family == "" {
-			family = map[datatype]string{typeIPv4: " ip", typeIPv6: " ip6"}[addrType]
-		}
-		family += " addr . port"
+		family = map[datatype]string{typeIPv4: " ip", typeIPv6: " ip6"}[addrType]
 		target = n.Addr
 	case n.Port != "":
 		target += ":" + n.Port

@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -18,7 +19,7 @@ func (x *nftText) elements(s *set, hint datatype) string {
 	if s.isTree() && len(types) == 1 {
 		out = x.intervals(s, types[0])
 	} else {
-		for _, e := range s.elems {
+		for _, e := range byValue(s, types[0]) {
 			key := "*"
 			if e.flags&elemCatchall == 0 && len(e.key) > 0 {
 				key = x.concatValue(types, e.key, e.keyEnd)
@@ -40,6 +41,21 @@ func sortedElements(s *set) []element {
 			return c
 		}
 		return int(b.flags&elemIntervalEnd) - int(a.flags&elemIntervalEnd)
+	})
+	return elems
+}
+
+// byValue is the order in which nft lists the elements of a hash: that of the
+// numbers, whichever way round they are stored.
+func byValue(s *set, t datatype) []element {
+	switch t {
+	case typeHost, typeMark, typeCTState, typeCTStatus, typeFibType, typeIfindex:
+	default:
+		return sortedElements(s)
+	}
+	elems := slices.Clone(s.elems)
+	slices.SortStableFunc(elems, func(a, b element) int {
+		return cmp.Compare(hostEndian(a.key), hostEndian(b.key))
 	})
 	return elems
 }
