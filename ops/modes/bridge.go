@@ -306,7 +306,7 @@ func DefaultBridge(w World) Bridge {
 			b.Name = name
 		}
 	}
-	b.Subnet = freeSubnet(w)
+	b.Subnet = FreeSubnet(w)
 	for n := uint16(8080); n < 9000; n++ {
 		if _, taken := w.Published[Port{"tcp", n}]; !taken {
 			b.Publish = []string{fmt.Sprintf("%d:80", n)}
@@ -316,9 +316,9 @@ func DefaultBridge(w World) Bridge {
 	return b
 }
 
-// freeSubnet is the first /24 from Docker's own range that nothing uses, ""
+// FreeSubnet is the first /24 from Docker's own range that nothing uses, ""
 // when there is none.
-func freeSubnet(w World) string {
+func FreeSubnet(w World) string {
 	for second := byte(18); second < 32; second++ {
 		for third := range 256 {
 			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, second, byte(third), 0}), 24)
