@@ -15,6 +15,10 @@ type Record struct {
 	Data     []byte    // what was kept of it, from the link layer header on
 	Offload  bool      // the transport checksum was left to hardware and is not ready
 	Summary  Summary
+
+	unframed bool   // Data begins with the IP header: the link has no header of its own
+	payload  []byte // the part of Data behind the transport header
+	quoted   Tuple  // of the packet that an ICMP error quotes; zero otherwise
 }
 
 // Summary is what a packet is compared and matched by.
@@ -121,6 +125,9 @@ type Tuple struct {
 	Protocol string // "tcp", "udp", "icmp", "icmp6"
 	Src, Dst netip.AddrPort
 }
+
+// Mirror is the tuple of a packet that goes the other way.
+func (t Tuple) Mirror() Tuple { return Tuple{t.Protocol, t.Dst, t.Src} }
 
 // Stats are the counts of one point since it was opened. Nothing is dropped
 // without being counted here.

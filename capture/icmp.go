@@ -1,0 +1,79 @@
+package capture
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/google/gopacket/layers"
+)
+
+func (d *decoder) summarizeICMPv4(rec *Record) {
+	m, s := &d.icmp4, &rec.Summary
+	s.Protocol, s.Checksum, rec.payload = "icmp", m.Checksum, m.Payload
+	s.ICMPType, s.ICMPCode = m.TypeCode.Type(), m.TypeCode.Code()
+	switch s.ICMPType {
+	case layers.ICMPv4TypeEchoRequest, layers.ICMPv4TypeEchoReply,
+		layers.ICMPv4TypeTimestampRequest, layers.ICMPv4TypeTimestampReply,
+		layers.ICMPv4TypeInfoRequest, layers.ICMPv4TypeInfoReply,
+		layers.ICMPv4TypeAddressMaskRequest, layers.ICMPv4TypeAddressMaskReply:
+		s.ICMPID, s.ICMPSeq = m.Id, m.Seq
+	case layers.ICMPv4TypeDestinationUnreachable, layers.ICMPv4TypeSourceQuench,
+		layers.ICMPv4TypeRedirect, layers.ICMPv4TypeTimeExceeded, layers.ICMPv4TypeParameterProblem:
+		rec.quoted = quotedTuple(m.Payload)
+	}
+}
+
+func (d *decoder) summarizeICMPv6(rec *Record) {
+	m, s := &d.icmp6, &rec.Summary
+	s.Protocol, s.Checksum, rec.payload = "icmp6", m.Checksum, nil
+	s.ICMPType, s.ICMPCode = m.TypeCode.Type(), m.TypeCode.Code()
+	if len(m.Payload) < 4 {
+		return
+	}
+	// gopacket's header is 4 bytes; the next 4 belong to the header as well
+	// (RFC 4443, sections 3 and 4).
+	rec.payload = m.Payload[4:]
+	switch s.ICMPType {
+	case layers.ICMPv6TypeEchoRequest, layers.ICMPv6TypeEchoReply:
+		s.ICMPID, s.ICMPSeq = binary.BigEndian.Uint16(m.Payload), binary.BigEndian.Uint16(m.Payload[2:])
+	case layers.ICMPv6TypeDestinationUnreachable, layers.ICMPv6TypePacketTooBig,
+		layers.ICMPv6TypeTimeExceeded, layers.ICMPv6TypeParameterProblem:
+		rec.quoted = quotedTuple(rec.payload)
+	}
+}
+
+// quotedTuple reads the beginning of the packet that an ICMP error quotes, of
+// which there may be no more than 8 bytes behind the IP header (RFC 792).
+func quotedTuple(b []byte) Tuple {
+	var protocol byte
+	var src, dst netip.Addr
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		protocol = b[9]
+		src, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+		b = b[min(int(b[0]&15)*4, len(b)):]
+	case len(b) >= 40 && b[0]>>4 == 6:
+		protocol = b[6]
+		src, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+		b = b[40:]
+	}
+	if len(b) < 8 {
+		return Tuple{}
+	}
+	sport, dport, name := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), ""
+	switch layers.IPProtocol(protocol) {
+	case layers.IPProtocolTCP:
+		name = "tcp"
+	case layers.IPProtocolUDP:
+		name = "udp"
+	case layers.IPProtocolICMPv4:
+		name, sport = "icmp", binary.BigEndian.Uint16(b[4:])
+		dport = sport
+	case layers.IPProtocolICMPv6:
+		name, sport = "icmp6", binary.BigEndian.Uint16(b[4:])
+		dport = sport
+	default:
+		return Tuple{}
+	}
+	return Tuple{Protocol: name, Src: netip.AddrPortFrom(src, sport), Dst: netip.AddrPortFrom(dst, dport)}
+}
