@@ -8,8 +8,9 @@ type dirty struct {
 	rules map[int]bool
 	dead  map[int]bool // the namespace has ended
 	list  bool         // which namespaces and processes there are
-	// allRules: every rule's counter. all: everything.
-	allRules, all bool
+	// allRules: every rule's counter. all: everything; overrun, because the
+	// kernel dropped events.
+	allRules, all, overrun bool
 }
 
 // marks gathers what is out of date between two readings, so that whoever hears

@@ -160,7 +160,7 @@ func (o *observer) hear(ctx context.Context, c *socket.Conn, m *marks, mark func
 			return nil
 		case errors.Is(err, unix.ENOBUFS):
 			// The kernel dropped events: whatever was read may be out of date.
-			m.add(func(d *dirty) { d.all = true })
+			m.add(func(d *dirty) { d.all, d.overrun = true, true })
 			continue
 		case errors.Is(err, unix.EINTR):
 			continue

@@ -29,6 +29,8 @@ type Watcher struct {
 	marks  *marks
 	poll   atomic.Bool
 	buffer int // of the event sockets, in bytes
+	// resyncs counts how often the kernel dropped events and all was read anew.
+	resyncs atomic.Int64
 }
 
 // NewWatcher returns a Watcher that Run sets going.
@@ -115,7 +117,11 @@ func (w *Watcher) follow(ctx context.Context, state *state) error {
 		case <-w.marks.some:
 		}
 		start := time.Now()
-		changed, err := state.update(ctx, w.marks.take())
+		d := w.marks.take()
+		if d.overrun {
+			w.resyncs.Add(1)
+		}
+		changed, err := state.update(ctx, d)
 		if err != nil {
 			return nil // ctx ended
 		}
