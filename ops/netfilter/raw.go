@@ -64,6 +64,9 @@ type chain struct {
 	drop   bool // policy
 	count  *Counter
 	rules  []*rule
+	// setsMark says that a rule of it, or of a chain that it jumps to, may
+	// change a mark that NAT rules can ask for.
+	setsMark bool
 }
 
 type rule struct {
@@ -85,6 +88,8 @@ type expr struct {
 const (
 	setAnonymous = 0x1
 	setInterval  = 0x4
+	setTimeout   = 0x10
+	setDynamic   = 0x20
 	setConcat    = 0x80
 )
 

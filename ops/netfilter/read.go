@@ -63,6 +63,7 @@ func Read(ctx context.Context, nsPath string) (*Ruleset, error) {
 func newRuleset(ts *tables) *Ruleset {
 	rs := &Ruleset{Chains: []Chain{}, Rules: []Rule{}, chains: ts.chains}
 	for _, ch := range ts.chains {
+		ch.setsMark = marks(ch, map[*chain]bool{})
 		rs.Chains = append(rs.Chains, publicChain(ch))
 		for i, r := range ch.rules {
 			r.index = len(rs.Rules)
