@@ -40,7 +40,10 @@ func (r *Record) Layers() []Layer {
 		rest = r.Data
 	}
 	if r.Summary.Malformed != "" {
-		out = append(out, Layer{"Malformed", []Field{{"reason", r.Summary.Malformed}}})
+		out = append(out, Layer{"Malformed", []Field{
+			{"reason", r.Summary.Malformed},
+			{"raw", hex.EncodeToString(r.Data[:min(len(r.Data), shownBytes)])},
+		}})
 	}
 	return appendPayload(out, rest)
 }

@@ -1,0 +1,9 @@
+package capture
+
+import (
+	"testing"
+
+	"vethscope/ops/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
