@@ -47,11 +47,11 @@ func NewMatcher(points ...Point) *Matcher {
 // Add takes the next record, in the order of time, and returns the rewrites
 // that it completes, in the order of their first sightings.
 func (m *Matcher) Add(rec *Record) []*Rewrite {
-	var done []*group
+	done := m.expire(rec.Time)
 	if t, ok := tupleOf(rec); ok {
-		done = m.sight(rec, m.flows.find(t, rec))
+		done = append(done, m.sight(rec, m.flows.find(t, rec))...)
 	}
-	return m.advance(rec.Time, done)
+	return m.tell(done)
 }
 
 // tupleOf is the tuple by which conntrack knows the packet. An ICMP error
@@ -137,7 +137,7 @@ func (m *Matcher) Translate(t Translation) []*Rewrite {
 		tuple, _ := tupleOf(rec)
 		done = append(done, m.sight(rec, m.flows.find(tuple, rec))...)
 	}
-	return m.advance(m.now, done)
+	return m.tell(append(done, m.expire(m.now)...))
 }
 
 // takeEarly takes back the records that were sorted by f's tuples before it
@@ -173,7 +173,7 @@ func (m *Matcher) takeEarly(f *flow) []*Record {
 
 // Advance tells that it is now past this time, so that what waited long enough
 // is told although no further packet comes.
-func (m *Matcher) Advance(now time.Time) []*Rewrite { return m.advance(now, nil) }
+func (m *Matcher) Advance(now time.Time) []*Rewrite { return m.tell(m.expire(now)) }
 
 // Flush returns all rewrites that were still waiting for further sightings.
 func (m *Matcher) Flush() []*Rewrite {
@@ -189,21 +189,22 @@ func (m *Matcher) Flush() []*Rewrite {
 // Unmatched is the number of packets that were seen at one point only.
 func (m *Matcher) Unmatched() uint64 { return m.unmatched }
 
-// advance moves packet time on and tells what is done by then.
-func (m *Matcher) advance(now time.Time, done []*group) []*Rewrite {
+// expire moves packet time on, and ends the waiting of what waited too long by
+// then, and of the oldest when there is no room for one more.
+func (m *Matcher) expire(now time.Time) (done []*group) {
 	if now.After(m.now) {
 		m.now = now
 	}
 	for st := range m.waiting {
 		for e := m.waiting[st].Front(); e != nil; e = m.waiting[st].Front() {
 			g := e.Value.(*group)
-			if m.now.Sub(g.last()) < patience[st] && m.groups <= maxGroups {
+			if m.now.Sub(g.last()) < patience[st] && m.groups < maxGroups {
 				break
 			}
 			done = m.finish(g, done)
 		}
 	}
-	return m.tell(done)
+	return done
 }
 
 // finish ends the waiting of g.
