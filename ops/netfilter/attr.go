@@ -107,7 +107,6 @@ func (b *blob) bytes(off, n int) []byte {
 func (b *blob) u8(off int) uint8   { return b.bytes(off, 1)[0] }
 func (b *blob) u16(off int) uint16 { return binary.NativeEndian.Uint16(b.bytes(off, 2)) }
 func (b *blob) u32(off int) uint32 { return binary.NativeEndian.Uint32(b.bytes(off, 4)) }
-func (b *blob) u64(off int) uint64 { return binary.NativeEndian.Uint64(b.bytes(off, 8)) }
 
 // be16 is for what iptables keeps in network order: the ports of a NAT range.
 func (b *blob) be16(off int) uint16 { return binary.BigEndian.Uint16(b.bytes(off, 2)) }

@@ -74,7 +74,8 @@ type rule struct {
 	handle  uint64
 	exprs   []expr
 	comment string
-	index   int // in Ruleset.Rules
+	index   int  // in Ruleset.Rules
+	matters bool // see canMatter
 }
 
 // expr is one expression of a rule.

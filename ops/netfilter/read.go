@@ -66,7 +66,7 @@ func newRuleset(ts *tables) *Ruleset {
 		ch.setsMark = marks(ch, map[*chain]bool{})
 		rs.Chains = append(rs.Chains, publicChain(ch))
 		for i, r := range ch.rules {
-			r.index = len(rs.Rules)
+			r.index, r.matters = len(rs.Rules), r.canMatter()
 			rs.Rules = append(rs.Rules, publicRule(r, i+1))
 		}
 	}

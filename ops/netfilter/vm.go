@@ -31,6 +31,9 @@ const (
 
 // rule runs a rule. One that does not apply, or decides nothing, continues.
 func (w *walker) rule(r *rule) verdict {
+	if !r.matters {
+		return verdict{code: verdictContinue}
+	}
 	m := &machine{walker: w, rule: r, verdict: verdict{code: verdictContinue}}
 	for _, e := range r.exprs {
 		switch m.exec(e) {
@@ -41,58 +44,6 @@ func (w *walker) rule(r *rule) verdict {
 		}
 	}
 	return m.verdict
-}
-
-// marks says whether a chain, or one that it leads to, sets a mark.
-func marks(ch *chain, seen map[*chain]bool) bool {
-	if ch == nil || seen[ch] {
-		return false
-	}
-	seen[ch] = true
-	for _, r := range ch.rules {
-		for _, e := range r.exprs {
-			if e.setsMark() {
-				return true
-			}
-			if slices.ContainsFunc(e.targets(ch.table), func(name string) bool { return marks(ch.table.chains[name], seen) }) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (e expr) setsMark() bool {
-	switch e.name {
-	case "meta":
-		return e.attrs.has(3) && e.attrs.u32(2) == metaMark
-	case "ct":
-		return e.attrs.has(4) && e.attrs.u32(2) == ctMark
-	case "target":
-		name := e.attrs.str(attrXTName)
-		return name == "MARK" || name == "CONNMARK"
-	}
-	return false
-}
-
-// targets are the chains that an expression may jump to.
-func (e expr) targets(t *table) []string {
-	var out []string
-	switch e.name {
-	case "immediate":
-		if b, ok := e.attrs.nested(2)[2]; ok {
-			out = append(out, parseVerdict(b).chain)
-		}
-	case "lookup":
-		if s := t.sets[e.attrs.str(1)]; s != nil {
-			for _, el := range s.elems {
-				if el.verdict != nil {
-					out = append(out, el.verdict.chain)
-				}
-			}
-		}
-	}
-	return out
 }
 
 // window is where in the registers size bytes from register reg are.
@@ -150,7 +101,7 @@ func test(ok bool) action {
 func (m *machine) exec(e expr) action {
 	a := e.attrs
 	switch e.name {
-	case "counter", "log", "notrack", "objref":
+	case "counter", "log", "notrack":
 		return proceed
 	case "meta":
 		m.meta(a)
@@ -172,7 +123,7 @@ func (m *machine) exec(e expr) action {
 		return m.between(a)
 	case "lookup":
 		return m.lookup(a)
-	case "limit", "quota", "connlimit", "dynset":
+	case "limit", "quota", "connlimit", "dynset", "objref":
 		return test(m.either(e.name))
 	case "numgen", "rt", "exthdr", "osf", "xfrm":
 		m.forget(a.u32(1), 16)

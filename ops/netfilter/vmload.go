@@ -25,15 +25,10 @@ func (m *machine) meta(a attrs) {
 	m.store(a.u32(1), b)
 }
 
-// setMark changes a mark to what a register holds. Where that is not known the
-// mark is left as it is, and the question is noted.
-func (m *machine) setMark(reg uint32, mark *uint32) {
+// setMark changes a mark to what a register holds.
+func (m *machine) setMark(reg uint32, k *mark) {
 	b, known := m.load(reg, 4)
-	if !known {
-		m.either("mark set in " + m.place())
-		return
-	}
-	*mark = binary.NativeEndian.Uint32(b)
+	k.value, k.open = binary.NativeEndian.Uint32(b), !known
 }
 
 func (m *machine) metaValue(k uint32) (b []byte, known bool) {
@@ -48,7 +43,7 @@ func (m *machine) metaValue(k uint32) (b []byte, known bool) {
 	case metaL4proto:
 		return []byte{m.pkt.protocol()}, true
 	case metaMark:
-		return hostBytes(m.mark), true
+		return hostBytes(m.mark.value), !m.mark.open
 	case metaIifname:
 		return linkName(m.inLink()), true
 	case metaOifname:
@@ -123,7 +118,7 @@ func (m *machine) ctValue(k uint32, reply bool) (b []byte, known bool) {
 	case ctStatus:
 		return hostBytes(m.ctStatus), true
 	case ctMark:
-		return hostBytes(m.ctMark), true
+		return hostBytes(m.ctMark.value), !m.ctMark.open
 	case ctDirection:
 		return []byte{0}, true
 	case 7: // l3proto

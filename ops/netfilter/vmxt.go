@@ -18,30 +18,37 @@ func (m *machine) xtTarget(b *xtInfo) action {
 		return m.xtNAT(b, kindRedirect)
 	case "MARK":
 		if b.rev == 2 {
-			m.mark = m.mark&^b.u32(4) ^ b.u32(0)
+			m.mark.set(b.u32(0), b.u32(4))
 		}
 	case "CONNMARK":
 		m.xtConnmark(b)
 	case "REJECT":
 		return m.decide(verdictDrop)
-	case "LOG", "NFLOG", "TRACE", "CHECKSUM", "TCPMSS", "CT", "CLASSIFY", "DSCP", "TOS", "TTL", "HL", "SET", "TEE",
-		"SECMARK", "CONNSECMARK", "ECN", "AUDIT", "RATEEST", "IDLETIMER", "LED":
 	default:
-		m.unsure[clean("target "+b.name)] = true
-		m.opaque()
+		if !slices.Contains(harmlessTargets, b.name) {
+			m.unsure[clean("target "+b.name)] = true
+			m.opaque()
+		}
 	}
 	return proceed
 }
 
+// harmlessTargets change nothing that NAT rules ask for, and go on to the next
+// rule.
+var harmlessTargets = []string{"LOG", "NFLOG", "TRACE", "CHECKSUM", "TCPMSS", "CT", "CLASSIFY", "DSCP", "TOS", "TTL",
+	"HL", "SET", "TEE", "SECMARK", "CONNSECMARK", "ECN", "AUDIT", "RATEEST", "IDLETIMER", "LED"}
+
 func (m *machine) xtConnmark(b *xtInfo) {
-	mark, ctMask, nfMask := b.u32(0), b.u32(4), b.u32(8)
+	value, ctMask, nfMask := b.u32(0), b.u32(4), b.u32(8)
 	switch connmarkMode(b) {
 	case connmarkSet:
-		m.ctMark = m.ctMark&^ctMask ^ mark
+		m.ctMark.set(value, ctMask)
 	case connmarkSave:
-		m.ctMark = m.ctMark&^ctMask ^ m.mark&nfMask
+		m.ctMark.set(m.mark.value&nfMask, ctMask)
+		m.ctMark.open = m.ctMark.open || m.mark.open
 	case connmarkRestore:
-		m.mark = m.mark&^nfMask ^ m.ctMark&ctMask
+		m.mark.set(m.ctMark.value&ctMask, nfMask)
+		m.mark.open = m.mark.open || m.ctMark.open
 	}
 }
 
@@ -68,9 +75,9 @@ func (m *machine) xtMatches(b *xtInfo) (matches, known bool) {
 	case "multiport":
 		return m.xtMultiport(b)
 	case "mark":
-		return (m.mark&b.u32(4) == b.u32(0)) != (b.u8(8) != 0), b.rev == 1
+		return m.mark.matches(b), b.rev == 1 && !m.mark.open
 	case "connmark":
-		return (m.ctMark&b.u32(4) == b.u32(0)) != (b.u8(8) != 0), b.rev == 1
+		return m.ctMark.matches(b), b.rev == 1 && !m.ctMark.open
 	case "icmp", "icmp6":
 		typ := b.u8(0)
 		any := typ == 0xff && b.name == "icmp"
@@ -81,6 +88,9 @@ func (m *machine) xtMatches(b *xtInfo) (matches, known bool) {
 	}
 	return false, false
 }
+
+// matches is struct xt_mark_mtinfo1, and that of connmark.
+func (k mark) matches(b *xtInfo) bool { return (k.value&b.u32(4) == b.u32(0)) != (b.u8(8) != 0) }
 
 func (m *machine) xtAddrtype(b *xtInfo) (matches, known bool) {
 	src, dst, flags := b.u16(0), b.u16(2), b.u32(4)

@@ -11,8 +11,8 @@ type walker struct {
 	rs       *Ruleset
 	pkt      Packet
 	src, dst netip.AddrPort // as they are at this point
-	mark     uint32
-	ctMark   uint32
+	mark     mark
+	ctMark   mark
 	ctState  uint32
 	ctStatus uint32
 	hook     string
@@ -25,6 +25,17 @@ type walker struct {
 	actual *Flow
 	result outcome
 }
+
+// mark is the mark of a packet or of a flow, which a rule may set to something
+// that is not known.
+type mark struct {
+	value uint32
+	open  bool
+}
+
+// set changes a mark as iptables does: the bits of mask are cleared, and those
+// of value turned over.
+func (k *mark) set(value, mask uint32) { k.value = k.value&^mask ^ value }
 
 // outcome is what one run came to.
 type outcome struct {
@@ -55,7 +66,7 @@ func (rs *Ruleset) explore(p Packet, actual *Flow) (all []outcome, unsure []stri
 	c := &choices{}
 	reasons := map[string]bool{}
 	for range maxRuns {
-		w := &walker{rs: rs, pkt: p, src: p.Src, dst: p.Dst, mark: p.Mark, choices: c, unsure: reasons, actual: actual}
+		w := &walker{rs: rs, pkt: p, src: p.Src, dst: p.Dst, mark: mark{value: p.Mark}, choices: c, unsure: reasons, actual: actual}
 		w.run()
 		all = append(all, w.result)
 		if !c.next() {
