@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -15,13 +16,13 @@ import (
 // The small world: the sandbox's own namespace plays the host, and its uplink
 // leads to one machine outside.
 const (
-	Uplink       = "up0"          // the host's link
-	HostAddr     = "10.10.0.1/24" // the host's addresses on it
-	HostAddr6    = "fd10:10::1/64"
+	Uplink       = "up0" // the host's link, in 10.10.0.0/24 and fd10:10::/64
+	HostAddr     = "10.10.0.1"
+	HostAddr6    = "fd10:10::1"
 	Outside      = "outside" // the namespace that plays the machine outside
 	OutsideLink  = "eth0"    // its link
-	OutsideAddr  = "10.10.0.2/24"
-	OutsideAddr6 = "fd10:10::2/64"
+	OutsideAddr  = "10.10.0.2"
+	OutsideAddr6 = "fd10:10::2"
 )
 
 // buildWorld makes Outside and the uplink to it. Outside has no default route
@@ -60,19 +61,41 @@ func buildWorld() error {
 	if err := configure(Uplink, HostAddr, HostAddr6); err != nil {
 		return err
 	}
-	return defaultRoutes()
+	if err := defaultRoutes(); err != nil {
+		return err
+	}
+	if err := netns.Do(netns.Path(Outside), func() error { return waitUp(OutsideLink) }); err != nil {
+		return fmt.Errorf("in namespace %s: %w", Outside, err)
+	}
+	return waitUp(Uplink)
+}
+
+// waitUp waits until the kernel has noticed the carrier of a link. It does so in
+// its own time, and until then drops what is sent and answers no neighbour.
+func waitUp(name string) error {
+	for range 2000 {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("find link %s: %w", name, err)
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("link %s does not come up", name)
 }
 
 // configure gives a link its addresses and brings it up. A kernel without IPv6
 // has a world without IPv6.
-func configure(name string, cidrs ...string) error {
+func configure(name, addr4, addr6 string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", name, err)
 	}
 	// Waiting for duplicates on a wire with two ends takes a second or two.
 	_ = sysctl("ipv6/conf/"+name+"/accept_dad", "0")
-	for _, cidr := range cidrs {
+	for _, cidr := range []string{addr4 + "/24", addr6 + "/64"} {
 		addr, err := netlink.ParseAddr(cidr)
 		if err != nil {
 			return err
@@ -98,17 +121,14 @@ func defaultRoutes() error {
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", Uplink, err)
 	}
-	for _, cidr := range []string{OutsideAddr, OutsideAddr6} {
-		gateway, _, err := net.ParseCIDR(cidr)
-		if err != nil {
-			return err
-		}
+	for _, addr := range []string{OutsideAddr, OutsideAddr6} {
+		gateway := net.ParseIP(addr)
 		if gateway.To4() == nil && !hasIPv6() {
 			continue
 		}
 		err = netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway})
 		if err != nil {
-			return fmt.Errorf("add default route via %s: %w", gateway, err)
+			return fmt.Errorf("add default route via %s: %w", addr, err)
 		}
 	}
 	return nil
