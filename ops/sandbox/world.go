@@ -16,13 +16,13 @@ import (
 // The small world: the sandbox's own namespace plays the host, and its uplink
 // leads to one machine outside.
 const (
-	Uplink       = "up0" // the host's link, in 10.10.0.0/24 and fd10:10::/64
-	HostAddr     = "10.10.0.1"
-	HostAddr6    = "fd10:10::1"
+	Uplink       = "up0"          // the host's link
+	HostAddr     = "10.10.0.1/24" // with prefix length, as all four
+	HostAddr6    = "fd10:10::1/64"
 	Outside      = "outside" // the namespace that plays the machine outside
 	OutsideLink  = "eth0"    // its link
-	OutsideAddr  = "10.10.0.2"
-	OutsideAddr6 = "fd10:10::2"
+	OutsideAddr  = "10.10.0.2/24"
+	OutsideAddr6 = "fd10:10::2/64"
 )
 
 // buildWorld makes Outside and the uplink to it. Outside has no default route
@@ -88,14 +88,14 @@ func waitUp(name string) error {
 
 // configure gives a link its addresses and brings it up. A kernel without IPv6
 // has a world without IPv6.
-func configure(name, addr4, addr6 string) error {
+func configure(name string, cidrs ...string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", name, err)
 	}
 	// Waiting for duplicates on a wire with two ends takes a second or two.
 	_ = sysctl("ipv6/conf/"+name+"/accept_dad", "0")
-	for _, cidr := range []string{addr4 + "/24", addr6 + "/64"} {
+	for _, cidr := range cidrs {
 		addr, err := netlink.ParseAddr(cidr)
 		if err != nil {
 			return err
@@ -121,14 +121,17 @@ func defaultRoutes() error {
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", Uplink, err)
 	}
-	for _, addr := range []string{OutsideAddr, OutsideAddr6} {
-		gateway := net.ParseIP(addr)
+	for _, cidr := range []string{OutsideAddr, OutsideAddr6} {
+		gateway, _, err := net.ParseCIDR(cidr)
+		if err != nil {
+			return err
+		}
 		if gateway.To4() == nil && !hasIPv6() {
 			continue
 		}
 		err = netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway})
 		if err != nil {
-			return fmt.Errorf("add default route via %s: %w", addr, err)
+			return fmt.Errorf("add default route via %s: %w", gateway, err)
 		}
 	}
 	return nil
