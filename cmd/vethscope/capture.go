@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vethscope/capture"
+)
+
+// captureFlags are what `capture` can be told.
+type captureFlags struct {
+	file     string
+	output   string
+	count    int
+	duration time.Duration
+	rewrites bool
+}
+
+func newCaptureCmd() *cobra.Command {
+	var f captureFlags
+	cmd := &cobra.Command{
+		Use:   "capture NAMESPACE:LINK...",
+		Short: "Show packets live, at any number of points",
+		Long: "Captures at every NAMESPACE:LINK; \"host\" is the namespace that vethscope runs in. With two\n" +
+			"points or more a packet that was seen at several is shown once, before and after, with what\n" +
+			"was changed on its way and the rule that did it (--rewrites shows only these).",
+		Example: "  vethscope capture host:up0\n" +
+			"  vethscope capture host:up0 web-1:eth0 --rewrites\n" +
+			"  vethscope capture host:up0 web-1:eth0 --for 10s -w nat.pcapng",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			points, err := parsePoints(args)
+			if err != nil {
+				return usageError{fmt.Errorf("capture: %w", err)}
+			}
+			if f.output != "table" && f.output != "json" {
+				return usageError{fmt.Errorf("-o %s: must be table or json", f.output)}
+			}
+			return runCapture(cmd, points, f)
+		},
+	}
+	cmd.Flags().StringVarP(&f.file, "write", "w", "", "also write the packets to this pcapng file, an interface for each point")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, or json: one object a line")
+	cmd.Flags().IntVarP(&f.count, "count", "c", 0, "end after so many packets")
+	cmd.Flags().DurationVar(&f.duration, "for", 0, "end after this time, such as 10s")
+	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
+	return cmd
+}
+
+// parsePoints reads NAMESPACE:LINK words.
+func parsePoints(args []string) ([]capture.Point, error) {
+	if len(args) == 0 {
+		return nil, errNoPoint
+	}
+	var points []capture.Point
+	for _, arg := range args {
+		// A namespace's name may hold a colon (pid:7), a link's may not.
+		i := strings.LastIndexByte(arg, ':')
+		if i <= 0 || i == len(arg)-1 {
+			return nil, fmt.Errorf("%q: %w", arg, errNoPoint)
+		}
+		path, err := nsPath(arg[:i])
+		if err != nil {
+			return nil, err
+		}
+		points = append(points, capture.Point{NS: arg[:i], Path: path, Link: arg[i+1:]})
+	}
+	return points, nil
+}
+
+func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) (err error) {
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	if flags.duration > 0 {
+		ctx, stop = context.WithTimeout(ctx, flags.duration)
+		defer stop()
+	}
+	f, err := follow(ctx, points, capture.Options{})
+	if errors.Is(err, os.ErrNotExist) {
+		return usageError{fmt.Errorf("capture: %w", err)}
+	}
+	if err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop}
+	if flags.file != "" {
+		if err := out.create(points); err != nil {
+			f.close()
+			return err
+		}
+	}
+	f.run(ctx, func(b batch) {
+		for _, n := range b.notices {
+			fmt.Fprintln(cmd.ErrOrStderr(), "vethscope: "+n)
+		}
+		out.take(b)
+	})
+	for _, s := range f.stats() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d packets, %d dropped by the kernel, %d skipped%s\n",
+			s.Point, s.Packets, s.Dropped, s.Skipped, ended(s))
+	}
+	return out.close()
+}
+
+func ended(s capture.Stats) string {
+	if s.Ended == "" {
+		return ""
+	}
+	return "; " + s.Ended
+}
+
+// captureOutput shows and writes what is captured, until it was enough.
+type captureOutput struct {
+	flags    captureFlags
+	rewrites *rewritePrinter
+	w        io.Writer
+	f        *os.File
+	file     *capture.Writer
+	stop     func()
+	count    int
+	began    time.Time
+	err      error
+}
+
+func (o *captureOutput) create(points []capture.Point) error {
+	f, err := os.Create(o.flags.file)
+	if err != nil {
+		return usageError{fmt.Errorf("capture: %w", err)}
+	}
+	o.f = f
+	o.file, err = capture.NewWriter(f, points)
+	return err
+}
+
+func (o *captureOutput) take(b batch) {
+	for _, r := range b.records {
+		if o.err != nil || o.flags.count > 0 && o.count == o.flags.count {
+			break
+		}
+		o.count++
+		if o.file != nil {
+			o.err = o.file.Write(r)
+		}
+		if !o.flags.rewrites && o.err == nil {
+			o.err = o.record(r)
+		}
+	}
+	for _, r := range b.rewrites {
+		if rewritten(r) {
+			o.rewrites.print(r)
+		}
+	}
+	if o.err == nil {
+		o.err = o.rewrites.err
+	}
+	if o.err != nil || o.flags.count > 0 && o.count >= o.flags.count {
+		o.stop()
+	}
+}
+
+// rewritten is false for a packet that was only forwarded.
+func rewritten(r *capture.Rewrite) bool {
+	return r.Before.Src != r.After.Src || r.Before.Dst != r.After.Dst || r.Before.ID != r.After.ID
+}
+
+// record prints one packet as seen at one point.
+func (o *captureOutput) record(r *capture.Record) error {
+	if o.flags.output == "json" {
+		return json.NewEncoder(o.w).Encode(recordJSON(r))
+	}
+	if o.began.IsZero() {
+		o.began = r.Time
+	}
+	way := "in "
+	if r.Outgoing {
+		way = "out"
+	}
+	s := r.Summary
+	_, err := fmt.Fprintf(o.w, "%10.6f  %-14s %s  %s → %s  %s  %d bytes  %s\n", r.Time.Sub(o.began).Seconds(), r.Point, way,
+		endpoint(s.Src.Addr().IsValid(), s.Src.Addr().String(), s.SrcMAC), endpoint(s.Dst.Addr().IsValid(), s.Dst.Addr().String(), s.DstMAC),
+		s.Protocol, r.Length, s.Info)
+	return err
+}
+
+// endpoint is the address, or the MAC of a packet that has none.
+func endpoint(valid bool, addr, mac string) string {
+	if valid {
+		return addr
+	}
+	return mac
+}
+
+func (o *captureOutput) close() error {
+	if o.file != nil {
+		o.err = errors.Join(o.err, o.file.Close())
+	}
+	if o.f != nil {
+		o.err = errors.Join(o.err, o.f.Close())
+	}
+	if o.err != nil {
+		return fmt.Errorf("capture: %w", o.err)
+	}
+	return nil
+}
+
+// packetJSON is one packet of `capture -o json`.
+type packetJSON struct {
+	Time      time.Time `json:"time"`
+	Point     string    `json:"point"`
+	Outgoing  bool      `json:"outgoing"`
+	Length    int       `json:"length"`
+	Protocol  string    `json:"protocol"`
+	Src       string    `json:"src,omitempty"`
+	Dst       string    `json:"dst,omitempty"`
+	SrcMAC    string    `json:"src_mac"`
+	DstMAC    string    `json:"dst_mac"`
+	TTL       int       `json:"ttl,omitempty"`
+	Offload   bool      `json:"offload,omitempty"`
+	Info      string    `json:"info"`
+	Malformed string    `json:"malformed,omitempty"`
+}
+
+func recordJSON(r *capture.Record) packetJSON {
+	s := r.Summary
+	p := packetJSON{Time: r.Time, Point: r.Point.String(), Outgoing: r.Outgoing, Length: r.Length, Protocol: s.Protocol,
+		SrcMAC: s.SrcMAC, DstMAC: s.DstMAC, TTL: int(s.TTL), Offload: r.Offload, Info: s.Info, Malformed: s.Malformed}
+	if s.Src.Addr().IsValid() {
+		p.Src, p.Dst = s.Src.Addr().String(), s.Dst.Addr().String()
+		if s.Src.Port() != 0 || s.Dst.Port() != 0 {
+			p.Src, p.Dst = s.Src.String(), s.Dst.String()
+		}
+	}
+	return p
+}

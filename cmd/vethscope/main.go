@@ -1,0 +1,106 @@
+// Command vethscope shows, builds and watches Linux networks in a terminal.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"vethscope/ops/netns"
+	"vethscope/ops/sandbox"
+)
+
+func init() { netns.Pin() }
+
+func main() {
+	sandbox.Init()
+	os.Exit(run(os.Args[1:]))
+}
+
+// run is the whole program: its result is the exit status.
+func run(args []string) int {
+	ctx, signalled := withSignals()
+	root := newRootCmd()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if sig := signalled(); sig != 0 && (err == nil || errors.Is(err, context.Canceled)) {
+		return 128 + int(sig)
+	}
+	return status(err)
+}
+
+// withSignals is a context that SIGINT and SIGTERM end, so that commands can
+// unwind. signalled stops that and tells which signal came, 0 for none.
+func withSignals() (ctx context.Context, signalled func() syscall.Signal) {
+	ctx, cancel := context.WithCancel(context.Background())
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, syscall.SIGINT, syscall.SIGTERM)
+	var got syscall.Signal
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if s, ok := <-came; ok {
+			got = s.(syscall.Signal)
+			cancel()
+		}
+	}()
+	return ctx, func() syscall.Signal {
+		signal.Stop(came)
+		close(came)
+		<-done
+		cancel()
+		return got
+	}
+}
+
+// global holds the flags that every command has.
+type global struct {
+	host bool // act on the real machine
+	here bool // the TUI and demo: act in the sandbox that we are in
+}
+
+func newRootCmd() *cobra.Command {
+	g := &global{}
+	root := &cobra.Command{
+		Use:   "vethscope",
+		Short: "See, build and watch Linux networks",
+		Long: "vethscope shows the namespaces, links, routes and NAT rules of a Linux host, builds\n" +
+			"container networks step by step, and shows packets before and after they were rewritten.\n\n" +
+			"Without a command it opens its terminal interface in a fresh sandbox: no root is needed,\n" +
+			"and the host is not touched.",
+		Args:          noCommand,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return runTUI(cmd, g) },
+	}
+	root.PersistentFlags().BoolVar(&g.host, "host", false, "act on this machine itself instead of a sandbox")
+	root.Flags().BoolVar(&g.here, "here", false, "open in the sandbox that this shell runs in, not in a fresh one")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	addTUIFlags(root)
+	root.AddCommand(
+		newSandboxCmd(g), newDemoCmd(g), newLsCmd(), newCreateCmd(g), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g),
+		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(),
+	)
+	return root
+}
+
+// noCommand refuses words that are no command, with the nearest that is.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	msg := fmt.Sprintf("unknown command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		msg += ": did you mean " + strings.Join(near, " or ") + "?"
+	} else {
+		msg += ": `vethscope --help` lists them"
+	}
+	return usageError{errors.New(msg)}
+}
