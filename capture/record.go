@@ -129,6 +129,9 @@ type Tuple struct {
 // Mirror is the tuple of a packet that goes the other way.
 func (t Tuple) Mirror() Tuple { return Tuple{t.Protocol, t.Dst, t.Src} }
 
+// Stopped is the Stats.Ended of a point that was asked to end.
+const Stopped = "stopped"
+
 // Stats are the counts of one point since it was opened. Nothing is dropped
 // without being counted here.
 type Stats struct {

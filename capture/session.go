@@ -192,7 +192,7 @@ func (s *Session) Stats() []Stats {
 // been seen until then, and is closed behind it.
 func (s *Session) Stop() {
 	for _, r := range s.readers {
-		r.finish("stopped")
+		r.finish(Stopped)
 	}
 }
 

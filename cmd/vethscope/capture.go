@@ -89,7 +89,8 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
-	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop}
+	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop,
+		several: len(points) > 1, told: map[uint64]bool{}}
 	if flags.file != "" {
 		if err := out.create(points); err != nil {
 			f.close()
@@ -110,59 +111,95 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 }
 
 func ended(s capture.Stats) string {
-	if s.Ended == "" {
+	if s.Ended == "" || s.Ended == capture.Stopped {
 		return ""
 	}
 	return "; " + s.Ended
 }
 
-// captureOutput shows and writes what is captured, until it was enough.
+// captureOutput shows and writes what is captured, until it was enough. With
+// several points every packet is shown once: those that may still turn out to
+// be a rewritten one wait for a moment.
 type captureOutput struct {
 	flags    captureFlags
 	rewrites *rewritePrinter
 	w        io.Writer
-	f        *os.File
 	file     *capture.Writer
 	stop     func()
+	several  bool
+	waiting  []*capture.Record
+	told     map[uint64]bool // serials of waiting records that a rewrite has shown
 	count    int
 	began    time.Time
 	err      error
 }
+
+// patience is how long a packet waits for its other sighting.
+const patience = 200 * time.Millisecond
 
 func (o *captureOutput) create(points []capture.Point) error {
 	f, err := os.Create(o.flags.file)
 	if err != nil {
 		return usageError{fmt.Errorf("capture: %w", err)}
 	}
-	o.f = f
-	o.file, err = capture.NewWriter(f, points)
+	o.file, err = capture.NewWriter(f, points) // which closes f, too
 	return err
 }
 
 func (o *captureOutput) take(b batch) {
 	for _, r := range b.records {
-		if o.err != nil || o.flags.count > 0 && o.count == o.flags.count {
-			break
+		if o.err != nil {
+			return
 		}
-		o.count++
 		if o.file != nil {
 			o.err = o.file.Write(r)
 		}
-		if !o.flags.rewrites && o.err == nil {
-			o.err = o.record(r)
+		if !o.flags.rewrites {
+			o.waiting = append(o.waiting, r)
 		}
 	}
 	for _, r := range b.rewrites {
-		if rewritten(r) {
+		if o.more() && (rewritten(r) || !o.flags.rewrites) {
+			o.count++
+			o.told[r.BeforeRecord.Serial], o.told[r.AfterRecord.Serial] = true, true
 			o.rewrites.print(r)
+			o.err = errors.Join(o.err, o.rewrites.err)
 		}
 	}
-	if o.err == nil {
-		o.err = o.rewrites.err
+	until := time.Now().Add(-patience)
+	if !o.several {
+		until = time.Now()
 	}
-	if o.err != nil || o.flags.count > 0 && o.count >= o.flags.count {
+	o.release(until)
+}
+
+// release shows the packets that were seen before until, and not as part of a
+// rewrite.
+func (o *captureOutput) release(until time.Time) {
+	n := 0
+	for _, r := range o.waiting {
+		if r.Time.After(until) {
+			break
+		}
+		n++
+		if o.told[r.Serial] {
+			delete(o.told, r.Serial)
+			continue
+		}
+		if o.more() {
+			o.count++
+			o.err = o.record(r)
+		}
+	}
+	o.waiting = o.waiting[n:]
+	if !o.more() {
 		o.stop()
 	}
+}
+
+// more is false when it was enough, or nothing can be written any more.
+func (o *captureOutput) more() bool {
+	return o.err == nil && (o.flags.count == 0 || o.count < o.flags.count)
 }
 
 // rewritten is false for a packet that was only forwarded.
@@ -198,11 +235,9 @@ func endpoint(valid bool, addr, mac string) string {
 }
 
 func (o *captureOutput) close() error {
+	o.release(time.Now())
 	if o.file != nil {
 		o.err = errors.Join(o.err, o.file.Close())
-	}
-	if o.f != nil {
-		o.err = errors.Join(o.err, o.f.Close())
 	}
 	if o.err != nil {
 		return fmt.Errorf("capture: %w", o.err)
