@@ -5,9 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv4"
 
 	"vethscope/ops/netns"
 	"vethscope/ops/sandbox/sandboxtest"
@@ -53,7 +58,8 @@ func newLab(t *testing.T, name string) *lab {
 	ip(l.container, "link set lo up", "link set eth0 up", "addr add "+containerAddr+"/24 dev eth0",
 		"-6 addr add "+containerAddr6+"/64 dev eth0 nodad", "route add default via "+gatewayAddr,
 		"-6 route add default via "+gatewayAddr6)
-	sandboxtest.Run(t, l.host, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+	sysctl(t, l.host, "ipv4/ip_forward", "1")
+	sysctl(t, l.host, "ipv6/conf/all/forwarding", "1")
 	return l
 }
 
@@ -114,10 +120,78 @@ func flowTo(t *testing.T, ns, addr string) Flow {
 		t.Fatal(err)
 	}
 	for _, f := range flows {
-		if f.Original.Dst.String() == addr || f.Original.Dst.Addr().String() == addr {
+		if f.Original.Dst.String() == addr || f.Protocol == "icmp" && f.Original.Dst.Addr().String() == addr {
 			return f
 		}
 	}
 	t.Fatalf("no flow to %s in %+v", addr, flows)
 	return Flow{}
+}
+
+// flood makes n flows in the lab's host.
+func flood(t *testing.T, l *lab, n int) {
+	t.Helper()
+	err := netns.Do(netns.Path(l.host), func() error {
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP("127.0.0.1")})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for i := range n {
+			to := &net.UDPAddr{IP: net.IPv4(127, 1, byte(i>>12), byte(i>>4)), Port: 1 + i%16}
+			if _, err := c.WriteToUDP([]byte("x"), to); err != nil && i == 0 {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sysctl sets one under /proc/sys/net, which belongs to the namespace of the
+// thread that opens it.
+func sysctl(t *testing.T, ns, name, value string) {
+	t.Helper()
+	err := netns.Do(netns.Path(ns), func() error {
+		return os.WriteFile(filepath.Join("/proc/sys/net", name), []byte(value), 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ping sends an ICMP echo request to an IPv4 address and waits for the answer.
+func ping(t *testing.T, ns, addr string) {
+	t.Helper()
+	err := netns.Do(netns.Path(ns), func() error {
+		c, err := icmp.ListenPacket("ip4:icmp", "0.0.0.0")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		request := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 4711, Seq: 1, Data: []byte("hello")}}
+		b, err := request.Marshal(nil)
+		if err != nil {
+			return err
+		}
+		if _, err := c.WriteTo(b, &net.IPAddr{IP: net.ParseIP(addr)}); err != nil {
+			return err
+		}
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		answer := make([]byte, 1500)
+		for {
+			n, _, err := c.ReadFrom(answer)
+			if err != nil {
+				return err
+			}
+			if reply, err := icmp.ParseMessage(1, answer[:n]); err == nil && reply.Type == ipv4.ICMPTypeEchoReply {
+				return nil
+			}
+		}
+	})
+	if err != nil {
+		t.Fatalf("%s pings %s: %v", ns, addr, err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -219,10 +220,10 @@ func runTraced(t *testing.T, l *lab, cases []traced) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			tr.t = t
-			if strings.Contains(c.packet, "tcp") {
+			if _, err := netip.ParseAddrPort(c.to); err == nil {
 				visit(t, c.ns(l), c.to)
 			} else {
-				sandboxtest.Run(t, c.ns(l), "ping", "-c1", "-W5", c.to)
+				ping(t, c.ns(l), c.to)
 			}
 			kernel := accepted(tr.collect(), c.packet)
 			rs := read(t, l.host)
@@ -266,7 +267,7 @@ func TestAttributionAgreesWithTraceNative(t *testing.T) {
 		{"verdict map", "outside", hostAddr + ":8082", "up0", "br0", "tcp dport 8082", "10.10.0.0/28", ""},
 		{"chance", "outside", hostAddr + ":8083", "up0", "br0", "tcp dport 8083", "dport 8083", ""},
 		{"set with interval", "outside", "10.10.0.7:8086", "up0", "br0", "tcp dport 8086", "8085-8090", ""},
-		{"host itself", "host", hostAddr + ":8080", "", "br0", `oif "lo"`, `oifname "lo"`, ""},
+		{"host itself", "host", hostAddr + ":8080", "", "br0", `tcp dport 8080`, `oifname "lo"`, ""},
 		{"hairpin", "container", gatewayAddr + ":8080", "br0", "br0", "ip daddr 172.18.0.1", "to 172.18.0.2:80", "ip daddr 172.18.0.2"},
 		{"ping", "container", outsideAddr, "br0", "up0", "icmp", "", `oifname != "br0"`},
 		{"dnat 6", "outside", "[" + hostAddr6 + "]:8080", "up0", "br0", "ip6 daddr fd00:10::1", "[fd00:18::2]:80", ""},
