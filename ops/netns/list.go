@@ -44,10 +44,11 @@ type Process struct {
 
 // List finds the network namespaces of the machine: the process's own, which
 // is first, those with a name, and those that only processes hold; in this
-// order, by name or process id. A process counts with its main thread. The
-// caller's own threads are left out, so that a thread that is elsewhere for a
-// moment is not taken for a namespace. What could not be looked at is told in
-// the warnings. It holds nothing open and may be called concurrently.
+// order, by name or process id. A process counts with its main thread. Kernel
+// threads are left out, and so are the caller's own threads: one that is
+// elsewhere for a moment is not to be taken for a namespace. What could not be
+// looked at is told in the warnings. It holds nothing open and may be called
+// concurrently.
 func List() ([]Found, []string) {
 	l := lister{byInode: map[uint64]*Found{}, names: map[string]bool{}}
 	l.own()
@@ -137,6 +138,9 @@ func (l *lister) processes() {
 			continue // most often the process has just ended
 		}
 		f := l.byInode[inode]
+		if f != nil && kernelThread(pid) {
+			continue
+		}
 		if f == nil {
 			if pid == os.Getpid() {
 				continue
@@ -149,7 +153,7 @@ func (l *lister) processes() {
 		f.Processes = append(f.Processes, Process{PID: pid, Command: command(pid)})
 	}
 	if hidden > 0 {
-		l.warn("the network namespaces of %d processes of other users are hidden: run as root to see them", hidden)
+		l.warn("the network namespaces of processes of other users (%d) are hidden: seeing them needs root, or CAP_SYS_PTRACE", hidden)
 	}
 }
 
@@ -176,6 +180,13 @@ func processInode(pid int) (uint64, error) {
 		return 0, fmt.Errorf("process %d: unexpected namespace %q", pid, target)
 	}
 	return strconv.ParseUint(strings.TrimSuffix(digits, "]"), 10, 64)
+}
+
+// kernelThread tells a kernel thread by its lack of an executable (proc(5)).
+// Every one is in the machine's first namespace, and none says anything of it.
+func kernelThread(pid int) bool {
+	_, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func command(pid int) string {
