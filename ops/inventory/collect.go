@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,20 +108,14 @@ func (s *space) read(ctx context.Context, parts part) {
 
 // unreadable says in one line what could not be read, and why.
 func (s *space) unreadable() string {
-	var reasons []string
-	for _, err := range []error{s.linksErr, s.rulesErr} {
-		if err != nil {
-			reasons = append(reasons, reason(err))
-		}
+	switch err := cmp.Or(s.linksErr, s.rulesErr); { // rules are read only after links
+	case err == nil:
+		return ""
+	case errors.Is(s.linksErr, fs.ErrPermission):
+		return fmt.Sprintf("%v (needs root, or CAP_SYS_ADMIN there)", err)
+	default:
+		return err.Error()
 	}
-	return strings.Join(reasons, "; ")
-}
-
-func reason(err error) string {
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Sprintf("%v (needs root, or CAP_SYS_ADMIN and CAP_NET_ADMIN)", err)
-	}
-	return err.Error()
 }
 
 func readKernel(f netns.Found) (links []Link, routes []Route, err error) {
@@ -217,28 +212,31 @@ const namedInWarning = 3
 
 // unreadableWarnings tells what could not be read, one warning per reason.
 func unreadableWarnings(spaces []*space) []string {
-	var reasons []string
-	names := map[string][]string{}
+	var keys []string
+	groups := map[string][]*space{}
 	for _, s := range spaces {
-		why := s.unreadable()
-		if why == "" {
+		if s.unreadable() == "" {
 			continue
 		}
 		// The path is in the reason, and would make each one different.
-		why = strings.ReplaceAll(why, s.found.Path, "it")
-		if names[why] == nil {
-			reasons = append(reasons, why)
+		key := strings.ReplaceAll(s.unreadable(), s.found.Path, "")
+		if groups[key] == nil {
+			keys = append(keys, key)
 		}
-		names[why] = append(names[why], s.found.Name)
+		groups[key] = append(groups[key], s)
 	}
 	var warnings []string
-	for _, why := range reasons {
-		who := names[why]
-		list := strings.Join(who[:min(len(who), namedInWarning)], ", ")
-		if more := len(who) - namedInWarning; more > 0 {
-			list += fmt.Sprintf(" and %d more", more)
+	for _, key := range keys {
+		group := groups[key]
+		var names []string
+		for _, s := range group[:min(len(group), namedInWarning)] {
+			names = append(names, s.found.Name)
 		}
-		warnings = append(warnings, fmt.Sprintf("network namespace %s: %s", list, why))
+		who := strings.Join(names, ", ")
+		if more := len(group) - len(names); more > 0 {
+			who += fmt.Sprintf(" and %d more", more)
+		}
+		warnings = append(warnings, fmt.Sprintf("network namespace %s: %s", who, group[0].unreadable()))
 	}
 	return warnings
 }

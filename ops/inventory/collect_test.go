@@ -338,11 +338,11 @@ func TestCollectMany(t *testing.T) {
 	const many = 60
 	for i := range many {
 		name := sandboxtest.NS(t, "many"+strconv.Itoa(i))
-		ip(t, "", "link", "add", "v"+strconv.Itoa(i), "type", "veth", "peer", "name", "eth0", "netns", name)
+		ip(t, "", "link", "add", "m"+strconv.Itoa(i), "type", "veth", "peer", "name", "eth0", "netns", name)
 	}
 	snap := collect(t)
 	for i := range many {
-		name, link := "many"+strconv.Itoa(i), "v"+strconv.Itoa(i)
+		name, link := "many"+strconv.Itoa(i), "m"+strconv.Itoa(i)
 		if p := snap.Host().Link(link).Peer; p.NS != name || p.Link != "eth0" {
 			t.Errorf("%s has the peer %+v, want %s:eth0", link, *p, name)
 		}

@@ -1,12 +1,18 @@
 package inventory
 
 import (
+	"os"
 	"testing"
 
 	"vethscope/ops/sandbox/sandboxtest"
 )
 
-func TestMain(m *testing.M) { sandboxtest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(envUnprivileged) != "" {
+		unprivileged()
+	}
+	sandboxtest.Main(m)
+}
 
 // ip runs ip(8) in the namespace called ns, "" for the own one.
 func ip(t testing.TB, ns string, args ...string) string {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"syscall"
 
@@ -41,6 +42,9 @@ var routeGroups = []int{
 // newObserver makes the scratch namespace and its sockets, with receive buffers
 // of size bytes.
 func newObserver(size int) (*observer, error) {
+	if err := ownedHere(); err != nil {
+		return nil, err
+	}
 	o := &observer{}
 	err := inScratch(func() (err error) {
 		if o.control, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
@@ -57,6 +61,22 @@ func newObserver(size int) (*observer, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// ownedHere fails when the own network namespace belongs to a user namespace
+// above ours: its events would not reach a namespace that we make, and nothing
+// would say so (netlink(7): CAP_NET_BROADCAST).
+func ownedHere() error {
+	file, err := os.Open(netns.Path(netns.Host))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	fd, err := unix.IoctlRetInt(int(file.Fd()), unix.NS_GET_USERNS)
+	if err != nil {
+		return fmt.Errorf("find the owner of the own network namespace: %w", err)
+	}
+	return unix.Close(fd)
 }
 
 // newOwnObserver hears of the own namespace only, which needs no privilege.

@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 
 	"vethscope/ops/netfilter"
 	"vethscope/ops/netns"
@@ -12,7 +11,7 @@ import (
 func readRules(ctx context.Context, f netns.Found) (netfilter.Ruleset, error) {
 	rules, err := netfilter.Read(ctx, f.Path)
 	if err != nil {
-		return netfilter.Ruleset{}, fmt.Errorf("read rules: %w", err)
+		return netfilter.Ruleset{}, err
 	}
 	return *rules, nil
 }
