@@ -155,12 +155,19 @@ func (p *bridgePlan) made() ops.Made {
 	return m
 }
 
+// macOf is the MAC that Docker, too, gives to who has an IPv4 address: locally
+// administered, and unique where the address is.
+func macOf(a netip.Addr) string {
+	b := a.As4()
+	return fmt.Sprintf("02:42:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3])
+}
+
 func (p *bridgePlan) gateway() netip.Addr  { return p.subnet.Addr().Next() }
 func (p *bridgePlan) gateway6() netip.Addr { return p.subnet6.Addr().Next() }
 
 func (p *bridgePlan) bridge() []ops.Step {
 	out := []ops.Step{
-		&steps.BridgeAdd{Name: p.name, Mark: p.mark},
+		&steps.BridgeAdd{Name: p.name, MAC: macOf(p.gateway()), Mark: p.mark},
 		&steps.AddrAdd{Link: p.name, Addr: netip.PrefixFrom(p.gateway(), p.subnet.Bits()),
 			Reason: "The bridge's own address puts the host into the subnet, and makes it the containers' gateway."},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 
 	"github.com/vishvananda/netlink"
@@ -12,10 +13,13 @@ import (
 	"vethscope/ops/netns"
 )
 
-// BridgeAdd makes a bridge, the kernel's software switch.
+// BridgeAdd makes a bridge, the kernel's software switch. MAC is fixed because
+// a bridge without one takes the lowest of its ports', and changes it as they
+// come and go; those who know the old one lose their gateway for a while.
 type BridgeAdd struct {
 	NS    string `json:"ns,omitempty"`
 	Name  string `json:"name"`
+	MAC   string `json:"mac"`
 	Mark  string `json:"mark"`            // the alias
 	Index int    `json:"index,omitempty"` // once made
 }
@@ -25,14 +29,18 @@ func (s *BridgeAdd) Why() string {
 	return "A bridge is a switch in software: its ports are other links, and the host itself is plugged in through the bridge's own address."
 }
 func (s *BridgeAdd) Shell() string {
-	return ip(s.NS) + "link add " + s.Name + " type bridge; " + ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
+	return ip(s.NS) + "link add " + s.Name + " address " + s.MAC + " type bridge; " + ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
 }
 
 func (s *BridgeAdd) Check(context.Context) error { return freeLink(s.NS, s.Name) }
 
 func (s *BridgeAdd) Do(context.Context) error {
+	mac, err := net.ParseMAC(s.MAC)
+	if err != nil {
+		return fmt.Errorf("add bridge %s: %w", s.Name, err)
+	}
 	return in(s.NS, func(h *netlink.Handle) error {
-		l := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: s.Name}}
+		l := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: s.Name, HardwareAddr: mac}}
 		if err := h.LinkAdd(l); err != nil {
 			return fmt.Errorf("add bridge %s: %w", s.Name, err)
 		}
