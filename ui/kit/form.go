@@ -1,0 +1,163 @@
+package kit
+
+import (
+	"slices"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// A Field is one line of a Form.
+type Field struct {
+	Name  string // what errors are told for
+	Label string
+	Help  string
+	// Choices makes it a choice among these instead of free text.
+	Choices []string
+}
+
+// Asked is what a key meant to a Form.
+type Asked int
+
+// The meanings of a key.
+const (
+	Nothing Asked = iota
+	Edited        // a value changed: check them
+	Submit        // enter
+	Cancel        // esc
+)
+
+// A Form takes values, each with its error right under it.
+type Form struct {
+	fields []Field
+	inputs []Input
+	errs   map[string]string
+	focus  int
+	top    int
+}
+
+// NewForm makes a form that starts with the given values.
+func NewForm(fields []Field, values map[string]string) *Form {
+	f := &Form{fields: fields, errs: map[string]string{}}
+	for _, field := range fields {
+		f.inputs = append(f.inputs, NewInput(values[field.Name]))
+	}
+	return f
+}
+
+// Value is what a field holds, without space around it.
+func (f *Form) Value(name string) string {
+	for i, field := range f.fields {
+		if field.Name == name {
+			return strings.TrimSpace(f.inputs[i].Value())
+		}
+	}
+	return ""
+}
+
+// SetErrors replaces the errors, by field name.
+func (f *Form) SetErrors(errs map[string]string) { f.errs = errs }
+
+// Valid says that no field has an error.
+func (f *Form) Valid() bool { return len(f.errs) == 0 }
+
+// FocusError goes to the first field with an error.
+func (f *Form) FocusError() {
+	for i, field := range f.fields {
+		if f.errs[field.Name] != "" {
+			f.focus = i
+			return
+		}
+	}
+}
+
+// Update takes a key and says what it asks for.
+func (f *Form) Update(msg tea.KeyMsg) Asked {
+	switch msg.String() {
+	case "esc":
+		return Cancel
+	case "enter":
+		return Submit
+	case "tab", "down":
+		f.focus = (f.focus + 1) % len(f.fields)
+		return Nothing
+	case "shift+tab", "up":
+		f.focus = (f.focus + len(f.fields) - 1) % len(f.fields)
+		return Nothing
+	}
+	in := &f.inputs[f.focus]
+	if choices := f.fields[f.focus].Choices; choices != nil {
+		return f.choose(in, choices, msg.String())
+	}
+	if in.Update(msg) {
+		return Edited
+	}
+	return Nothing
+}
+
+func (f *Form) choose(in *Input, choices []string, pressed string) Asked {
+	by := map[string]int{"right": 1, " ": 1, "left": -1}[pressed]
+	if by == 0 || len(choices) == 0 {
+		return Nothing
+	}
+	at := slices.Index(choices, in.Value()) + by
+	in.Set(choices[(at+len(choices))%len(choices)])
+	return Edited
+}
+
+// View draws the form in at most h lines of w cells; the focused field is
+// always among them.
+func (f *Form) View(th *Theme, w, h int) []string {
+	label := 0
+	for _, field := range f.fields {
+		label = max(label, Width(field.Label))
+	}
+	var lines []string
+	var from, to int
+	roomy := h >= 3*len(f.fields)
+	for i := range f.fields {
+		if i > 0 && roomy {
+			lines = append(lines, "")
+		}
+		if i == f.focus {
+			from = len(lines)
+		}
+		lines = append(lines, f.field(th, i, label, w)...)
+		if i == f.focus {
+			to = len(lines)
+		}
+	}
+	f.top = min(f.top, from)
+	f.top = max(f.top, to-h)
+	lines, f.top = Scroll(lines, f.top, h)
+	return lines
+}
+
+func (f *Form) field(th *Theme, i, label, w int) []string {
+	field, focused := f.fields[i], i == f.focus
+	room := w - label - 6
+	name, mark := th.Dim, "  "
+	if focused {
+		name, mark = th.Strong, th.Accent.Render("▌")+" "
+	}
+	value := f.inputs[i].View(th, room, focused && field.Choices == nil)
+	if field.Choices != nil && focused {
+		value = th.Accent.Render("‹ ") + value + th.Accent.Render(" ›")
+	}
+	if th.Plain {
+		mark = map[bool]string{true: "> ", false: "  "}[focused]
+	}
+	lines := []string{mark + name.Render(Fit(field.Label, label)) + "  " + value}
+	indent := strings.Repeat(" ", label+4)
+	if err := f.errs[field.Name]; err != "" {
+		for _, l := range Wrap("✗ "+Safe(err), room) {
+			lines = append(lines, indent+th.Bad.Render(l))
+		}
+		return lines
+	}
+	help := ""
+	if focused {
+		help = field.Help
+	}
+	return append(lines, indent+th.Dim.Render(Cut(help, room)))
+}

@@ -1,0 +1,260 @@
+package kit
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+)
+
+const (
+	gutter  = 2 // cells before the first column: cursor and mark
+	gap     = 2 // cells between columns
+	measure = 1000
+)
+
+// View draws the table in exactly h lines of w cells.
+func (t *Table[K, T]) View(th *Theme, w, h int) string {
+	body := h - 1
+	if t.filtering || t.Filter() != "" {
+		body--
+	}
+	t.height = max(1, body)
+	t.top = min(t.top, t.cursor)
+	t.top = max(t.top, t.cursor-t.height+1, 0)
+	t.top = max(0, min(t.top, len(t.view)-t.height))
+	if th.Plain {
+		return Block(t.plainLines(), w, h)
+	}
+	cols, widths := t.layout(w - gutter)
+	lines := append(make([]string, 0, h), t.header(th, cols, widths))
+	for at := t.top; at < min(len(t.view), t.top+body); at++ {
+		lines = append(lines, t.line(th, cols, widths, at, w))
+	}
+	lines = append(lines, t.nothing(th, w)...)
+	if body < h-1 {
+		for len(lines) < h-1 {
+			lines = append(lines, "")
+		}
+		lines = append(lines[:max(0, h-1)], t.filterLine(th, w))
+	}
+	return Block(lines, w, h)
+}
+
+func (t *Table[K, T]) nothing(th *Theme, w int) []string {
+	var text string
+	switch {
+	case len(t.view) > 0:
+		return nil
+	case len(t.rows) > 0:
+		text = fmt.Sprintf("None of the %d rows contains %q. esc clears the filter.", len(t.rows), t.Filter())
+	default:
+		text = t.Empty
+	}
+	lines := []string{""}
+	for _, l := range Wrap(text, min(w-2*gutter, 70)) {
+		lines = append(lines, strings.Repeat(" ", gutter)+th.Dim.Render(l))
+	}
+	return lines
+}
+
+func (t *Table[K, T]) filterLine(th *Theme, w int) string {
+	count := fmt.Sprintf("  %d of %d", len(t.view), len(t.rows))
+	in := t.filter.View(th, max(4, w-gutter-2-Width(count)), t.filtering)
+	return " " + th.Key.Render("/ ") + in + th.Dim.Render(count)
+}
+
+func (t *Table[K, T]) header(th *Theme, cols, widths []int) string {
+	var b strings.Builder
+	b.WriteString(strings.Repeat(" ", gutter))
+	for i, c := range cols {
+		col := t.Columns[c]
+		title, style := strings.ToUpper(col.Title), th.Heading
+		if c == t.sortBy {
+			style = th.Accent
+			title += map[bool]string{false: "↑", true: "↓"}[t.sortDown]
+		}
+		b.WriteString(style.Render(align(title, widths[i], col.Right)))
+		if i < len(cols)-1 {
+			b.WriteString(strings.Repeat(" ", gap))
+		}
+	}
+	return b.String()
+}
+
+func align(s string, w int, right bool) string {
+	if right {
+		return FitRight(s, w)
+	}
+	return Fit(s, w)
+}
+
+func (t *Table[K, T]) line(th *Theme, cols, widths []int, at, w int) string {
+	row := t.rows[t.view[at]]
+	selected, marked := at == t.cursor, t.marks[t.Key(row)]
+	on := func(s lipgloss.Style) lipgloss.Style {
+		if selected {
+			return th.On(s)
+		}
+		return s
+	}
+	var b strings.Builder
+	b.WriteString(on(th.Accent).Render(sign(selected, "▌")))
+	b.WriteString(on(th.Changed).Render(sign(marked, "●")))
+	used := gutter
+	for i, c := range cols {
+		col := t.Columns[c]
+		style := th.Text
+		if col.Style != nil {
+			style = col.Style(th, row)
+		}
+		cell := align(Safe(col.Cell(row)), widths[i], col.Right)
+		if i < len(cols)-1 {
+			cell += strings.Repeat(" ", gap)
+		}
+		used += Width(cell)
+		b.WriteString(on(style).Render(cell))
+	}
+	if used < w {
+		b.WriteString(on(th.Text).Render(strings.Repeat(" ", w-used)))
+	}
+	return b.String()
+}
+
+func sign(on bool, s string) string {
+	if on {
+		return s
+	}
+	return " "
+}
+
+// plainLines says each row as a sentence, the selected one first in its kind:
+// a screen reader reads from left to right.
+func (t *Table[K, T]) plainLines() []string {
+	if len(t.view) == 0 {
+		return []string{t.Empty}
+	}
+	lines := []string{fmt.Sprintf("%s rows.", t.Tell())}
+	if t.filtering || t.Filter() != "" {
+		lines = append(lines, "Filter: "+t.Filter())
+	}
+	for at := t.top; at < min(len(t.view), t.top+t.height); at++ {
+		row := t.rows[t.view[at]]
+		var parts []string
+		for _, c := range t.Columns {
+			if cell := Safe(c.Cell(row)); cell != "" && (!c.Wide || t.wide) {
+				parts = append(parts, strings.ToLower(c.Title)+" "+cell)
+			}
+		}
+		text := strings.Join(parts, ", ")
+		if t.marks[t.Key(row)] {
+			text = "marked, " + text
+		}
+		if at == t.cursor {
+			text = "selected: " + text
+		}
+		lines = append(lines, text)
+	}
+	return lines
+}
+
+// layout chooses the columns that fit into w cells, and their widths.
+func (t *Table[K, T]) layout(w int) (cols, widths []int) {
+	for i, c := range t.Columns {
+		if !c.Wide || t.wide {
+			cols = append(cols, i)
+			widths = append(widths, t.natural(i))
+		}
+	}
+	for {
+		need := total(widths)
+		if need <= w {
+			t.widen(cols, widths, w-need)
+			return cols, widths
+		}
+		if t.narrow(cols, widths, need-w) {
+			return cols, widths
+		}
+		drop := -1
+		for i, c := range cols {
+			if p := t.Columns[c].Priority; p > 0 && (drop < 0 || p >= t.Columns[cols[drop]].Priority) {
+				drop = i
+			}
+		}
+		if drop < 0 {
+			return cols, widths // Block cuts what is left over
+		}
+		cols = append(cols[:drop], cols[drop+1:]...)
+		widths = append(widths[:drop], widths[drop+1:]...)
+		for i, c := range cols {
+			widths[i] = t.natural(c)
+		}
+	}
+}
+
+func total(widths []int) int {
+	n := gap * max(0, len(widths)-1)
+	for _, w := range widths {
+		n += w
+	}
+	return n
+}
+
+// natural is the width that a column would like: of its widest cell among the
+// first rows and those in view, so that scrolling seldom moves the columns.
+func (t *Table[K, T]) natural(c int) int {
+	col := t.Columns[c]
+	n := max(col.Min, Width(col.Title))
+	if c == t.sortBy {
+		n = max(n, Width(col.Title)+1)
+	}
+	grow := func(from, to int) {
+		for at := from; at < min(to, len(t.view)); at++ {
+			n = max(n, Width(Safe(col.Cell(t.rows[t.view[at]]))))
+		}
+	}
+	if t.first[c] == 0 {
+		grow(0, measure)
+		t.first[c] = n
+	}
+	n = t.first[c]
+	grow(max(measure, t.top), t.top+t.height)
+	if col.Max > 0 {
+		n = min(n, max(col.Max, Width(col.Title)))
+	}
+	return n
+}
+
+func (t *Table[K, T]) widen(cols, widths []int, room int) {
+	for i := len(cols) - 1; i >= 0; i-- {
+		if t.Columns[cols[i]].Flex {
+			widths[i] += room
+			return
+		}
+	}
+}
+
+// narrow takes over cells away from the flexible columns, from the widest
+// first, and says whether there were enough to take.
+func (t *Table[K, T]) narrow(cols, widths []int, over int) bool {
+	room := 0
+	for i, c := range cols {
+		if col := t.Columns[c]; col.Flex {
+			room += max(0, widths[i]-max(col.Min, Width(col.Title)))
+		}
+	}
+	if room < over {
+		return false
+	}
+	for ; over > 0; over-- {
+		widest := -1
+		for i, c := range cols {
+			col := t.Columns[c]
+			if col.Flex && widths[i] > max(col.Min, Width(col.Title)) && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		widths[widest]--
+	}
+	return true
+}

@@ -1,0 +1,198 @@
+// Package pages holds the pages of the terminal interface, one file each, and
+// what they share: the snapshot, the list of changes and the way to the
+// backend. Everything here belongs to the goroutine of the event loop; what may
+// block runs in a tea.Cmd and comes back as a message.
+package pages
+
+import (
+	"context"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"vethscope/capture"
+	"vethscope/ops"
+	"vethscope/ops/inventory"
+	"vethscope/ops/modes"
+	"vethscope/ui/kit"
+)
+
+// Backend does for the interface what is not drawing. Its methods may block;
+// they are called in tea.Cmds only, from any goroutine.
+type Backend interface {
+	// Run executes a plan. Its progress arrives as ProgressMsg.
+	Run(ctx context.Context, p *ops.Plan) error
+	// Undo takes back the change with this ID, "" being the last one, and says
+	// what it was.
+	Undo(ctx context.Context, id string) (title string, err error)
+	// Delete takes back the change that made name and those that build on it.
+	Delete(ctx context.Context, name string) error
+	// History is every change that has not been taken back, the newest first.
+	History(ctx context.Context) ([]ops.Entry, error)
+	// Capture starts a new capture at these points and ends the one before.
+	// It returns when packets are being seen; no points means none are.
+	Capture(ctx context.Context, points []capture.Point) error
+	// Request makes one HTTP GET from a namespace; the result is one line.
+	Request(ctx context.Context, fromNS, url string) (string, error)
+	// Ping sends one echo request from a namespace; the result is one line.
+	Ping(ctx context.Context, fromNS, dst string) (string, error)
+	// PollRules says whether the rules' counters are being looked at.
+	PollRules(on bool)
+}
+
+// SnapshotMsg brings what exists now.
+type SnapshotMsg struct{ *inventory.Snapshot }
+
+// CaptureMsg brings packets in batches, at most some twenty a second.
+type CaptureMsg struct {
+	Records  []*capture.Record
+	Rewrites []*capture.Rewrite
+	Stats    []capture.Stats // all points; nil leaves them as they were
+	Notice   string          // what the user should know, "" for nothing
+}
+
+// ProgressMsg brings a moment in the execution of a plan.
+type ProgressMsg ops.Progress
+
+// World is where the program acts.
+type World struct {
+	Sandbox  bool
+	Label    string // the machine's name, for the host
+	ReadOnly string // why nothing can be changed, "" if it can
+}
+
+// Name is the world as the user is told.
+func (w World) Name() string {
+	if w.Sandbox {
+		return "sandbox"
+	}
+	return "HOST " + kit.Safe(w.Label)
+}
+
+// Host is what the root model does for its pages.
+type Host interface {
+	Push(kit.Page) tea.Cmd    // opens a page over the current one
+	Replace(kit.Page) tea.Cmd // puts a page in place of the one on top
+	Pop() tea.Cmd             // closes the page on top
+	Goto(title string) tea.Cmd
+	Ask(kit.Dialog)
+	Toast(kit.Level, string) tea.Cmd
+	Copy(what, text string) tea.Cmd
+}
+
+// App is what the pages share.
+type App struct {
+	Host
+	Backend Backend
+	World   World
+	Context context.Context // ends when the program does
+
+	Snap    *inventory.Snapshot // nil until the first has come
+	History []ops.Entry         // newest first
+	capture *Capture
+	network string // the network last looked at: probes go there
+}
+
+// The titles of the pages.
+const (
+	TitleNamespaces = "Namespaces"
+	TitleLinks      = "Links"
+	TitleRoutes     = "Routes"
+	TitleRules      = "NAT rules"
+	TitleCapture    = "Capture"
+	TitleChanges    = "Changes"
+)
+
+// All are the pages in the order of their number keys.
+func (a *App) All() []kit.Page {
+	a.capture = newCapture(a)
+	return []kit.Page{
+		newNamespaces(a), newLinks(a, nil), newRoutes(a), newRules(a), a.capture, newChanges(a),
+	}
+}
+
+type historyMsg struct {
+	entries []ops.Entry
+	err     error
+}
+
+// probeMsg brings what became of a request or a ping.
+type probeMsg struct {
+	text string
+	err  error
+}
+
+// LoadHistory asks for the list of changes.
+func (a *App) LoadHistory() tea.Cmd {
+	return func() tea.Msg {
+		entries, err := a.Backend.History(a.Context)
+		return historyMsg{entries, err}
+	}
+}
+
+// Update takes the messages that all pages share.
+func (a *App) Update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case SnapshotMsg:
+		a.Snap = msg.Snapshot
+	case historyMsg:
+		if msg.err != nil {
+			return a.Toast(kit.Failure, "read the list of changes: "+msg.err.Error())
+		}
+		a.History = msg.entries
+	}
+	return nil
+}
+
+// world is what a plan has to fit into.
+func (a *App) world() modes.World {
+	snap := a.Snap
+	if snap == nil {
+		snap = &inventory.Snapshot{}
+	}
+	return modes.WorldOf(snap, a.History)
+}
+
+// waiting says why there is nothing to see, before the first snapshot and after.
+func (a *App) waiting(none string) string {
+	if a.Snap == nil {
+		return "Reading what is there…"
+	}
+	return none
+}
+
+// namespace finds a namespace by name.
+func (a *App) namespace(name string) *inventory.Namespace {
+	if a.Snap == nil {
+		return nil
+	}
+	for i := range a.Snap.Namespaces {
+		if ns := &a.Snap.Namespaces[i]; ns.Name == name {
+			return ns
+		}
+	}
+	return nil
+}
+
+// point is where packets of a link are seen.
+func (a *App) point(ns, link string) capture.Point {
+	p := capture.Point{NS: ns, Link: link}
+	if n := a.namespace(ns); n != nil {
+		p.Path = n.Path
+	}
+	return p
+}
+
+// ago says how long ago t was, roughly, seen from the snapshot's time.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return plural(int(d.Minutes()), "minute") + " ago"
+	case d < 48*time.Hour:
+		return plural(int(d.Hours()), "hour") + " ago"
+	}
+	return t.Format("2006-01-02 15:04")
+}

@@ -1,0 +1,145 @@
+package pages
+
+import (
+	"fmt"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"vethscope/capture"
+	"vethscope/ui/kit"
+)
+
+// roomy is the width from which on the pane shows all fields by itself.
+const roomy = 110
+
+func paneTitle(r packet) string {
+	if r.record != nil {
+		return "packet at " + r.record.Point.String()
+	}
+	w := r.rewrite
+	return fmt.Sprintf("flow %d, %s, %s → %s in %s", w.Flow, w.Direction, w.Before.Point, w.After.Point,
+		w.Elapsed.Round(time.Microsecond))
+}
+
+func (p *Capture) toggleFields() tea.Cmd {
+	if p.full == 1 {
+		p.full = 2
+	} else {
+		p.full = 1
+	}
+	return nil
+}
+
+// pane draws a packet: the layers before and after it was rewritten side by
+// side, under the rule that did it.
+func (p *Capture) pane(th *kit.Theme, r packet, w int) []string {
+	if r.record != nil {
+		return kit.Sections(th, w, sections(r.record.Layers()))
+	}
+	if p.full == 0 {
+		p.full = 1
+		if w >= roomy {
+			p.full = 2
+		}
+	}
+	lines := ruleLines(th, r.rewrite, w)
+	pairs := seenPairs(r.rewrite)
+	if r.rewrite.BeforeRecord != nil && r.rewrite.AfterRecord != nil {
+		pairs = layerPairs(r.rewrite.BeforeRecord.Layers(), r.rewrite.AfterRecord.Layers())
+	}
+	return append(lines, kit.Compare(th, w, r.rewrite.Before.Point, r.rewrite.After.Point, pairs, p.full == 1)...)
+}
+
+func ruleLines(th *kit.Theme, r *capture.Rewrite, w int) []string {
+	if r.Rule == nil {
+		return []string{th.Dim.Render("no rule could be named for this rewrite")}
+	}
+	what := "rewritten by"
+	if r.Direction == capture.Reply {
+		what = "changed back, the flow being one of"
+	}
+	var lines []string
+	for _, l := range kit.Wrap(kit.Safe(r.Rule.Text), w) {
+		lines = append(lines, th.Strong.Render(l))
+	}
+	where := fmt.Sprintf("%s %s %s %s/%s, handle %d in %s", what, r.Rule.Engine, r.Rule.Family, r.Rule.Table, r.Rule.Chain, r.Rule.Handle, r.Rule.NS)
+	return append([]string{th.Dim.Render(kit.Cut(kit.Safe(where), w))}, lines...)
+}
+
+func sections(layers []capture.Layer) []kit.Section {
+	var out []kit.Section
+	for _, l := range layers {
+		s := kit.Section{Title: l.Name}
+		for _, f := range l.Fields {
+			s.Facts = append(s.Facts, kit.Fact{Label: f.Name, Value: f.Value})
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// layerPairs lays two decodings of one packet side by side, field by field.
+func layerPairs(before, after []capture.Layer) []kit.Pair {
+	var out []kit.Pair
+	for i := range max(len(before), len(after)) {
+		var b, a capture.Layer
+		if i < len(before) {
+			b = before[i]
+		}
+		if i < len(after) {
+			a = after[i]
+		}
+		name := b.Name
+		if name == "" {
+			name = a.Name
+		} else if a.Name != "" && a.Name != name {
+			name += " → " + a.Name
+		}
+		out = append(out, kit.Pair{Heading: name})
+		out = append(out, fieldPairs(b.Fields, a.Fields)...)
+	}
+	return out
+}
+
+// fieldPairs pairs fields by name, in the order of before; those that only
+// after has come last.
+func fieldPairs(before, after []capture.Field) []kit.Pair {
+	var out []kit.Pair
+	used := make([]bool, len(after))
+	for _, b := range before {
+		pair := kit.Pair{Label: b.Name, Before: b.Value, After: "-", Changed: true}
+		for j, a := range after {
+			if !used[j] && a.Name == b.Name {
+				used[j] = true
+				pair.After, pair.Changed = a.Value, a.Value != b.Value
+				break
+			}
+		}
+		out = append(out, pair)
+	}
+	for j, a := range after {
+		if !used[j] {
+			out = append(out, kit.Pair{Label: a.Name, Before: "-", After: a.Value, Changed: true})
+		}
+	}
+	return out
+}
+
+// seenPairs compares what is known of a rewrite whose packets are not kept.
+func seenPairs(r *capture.Rewrite) []kit.Pair {
+	var out []kit.Pair
+	add := func(label, before, after string) {
+		if before != "" || after != "" {
+			out = append(out, kit.Pair{Label: label, Before: before, After: after, Changed: before != after})
+		}
+	}
+	add("source", r.Before.Src, r.After.Src)
+	add("destination", r.Before.Dst, r.After.Dst)
+	add("TTL", fmt.Sprint(r.Before.TTL), fmt.Sprint(r.After.TTL))
+	add("source MAC", r.Before.SrcMAC, r.After.SrcMAC)
+	add("dest. MAC", r.Before.DstMAC, r.After.DstMAC)
+	add("IP checksum", r.Before.IPChecksum, r.After.IPChecksum)
+	add("checksum", r.Before.Checksum, r.After.Checksum)
+	return out
+}

@@ -1,0 +1,63 @@
+package pages
+
+import (
+	"fmt"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"vethscope/ops"
+	"vethscope/ui/kit"
+)
+
+// preview shows every step of a plan before anything is done.
+type preview struct {
+	app  *App
+	plan *ops.Plan
+	list stepList
+}
+
+func newPreview(app *App, plan *ops.Plan) *preview {
+	p := &preview{app: app, plan: plan}
+	p.list.set(plan.Steps)
+	return p
+}
+
+func (p *preview) Title() string              { return "Preview: " + p.plan.Title }
+func (p *preview) Update(msg tea.Msg) tea.Cmd { return nil }
+
+func (p *preview) Tell() string {
+	return fmt.Sprintf("step %d of %d", min(p.list.cursor+1, len(p.list.steps)), len(p.list.steps))
+}
+
+func (p *preview) View(th *kit.Theme, w, h int) string {
+	head := []string{"", "  " + th.Strong.Render(plural(len(p.plan.Steps), "step")) +
+		th.Dim.Render(fmt.Sprintf(" to %s in the %s. Nothing is done yet.", kit.Safe(p.plan.Title), p.app.World.Name()))}
+	for _, n := range p.plan.Notes {
+		head = append(head, indented(styled(th.Warn.Render, kit.Wrap("! "+kit.Safe(n), w-4)), "  ", 4)...)
+	}
+	head = append(head, "")
+	return kit.Block(head, w, len(head)) + "\n" + p.list.View(th, w, max(0, h-len(head)))
+}
+
+func (p *preview) Actions() []kit.Action {
+	own := []kit.Action{{ID: "plan.run", Binding: kit.Bind("enter", "do it (asks)"), Danger: true, Bar: 10, Run: p.ask}}
+	own = append(own, p.list.copyShell(p.app)...)
+	return append(own, p.list.moves()...)
+}
+
+func (p *preview) ask() tea.Cmd {
+	p.app.Ask(&kit.Confirm{
+		Ask:     capital(p.plan.Title) + "?",
+		Objects: objects(p.plan.Made),
+		Note:    fmt.Sprintf("%s in the %s. z takes it back.", plural(len(p.plan.Steps), "step"), p.app.World.Name()),
+		Yes:     func() tea.Cmd { return p.app.Replace(newRun(p.app, p.plan)) },
+	})
+	return nil
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return string(s[0]-'a'+'A') + s[1:]
+}

@@ -1,0 +1,185 @@
+package pages
+
+import (
+	"context"
+	"fmt"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"vethscope/ops"
+	"vethscope/ui/kit"
+)
+
+// progress shows a plan being done or taken back, step by step.
+type progress struct {
+	app    *App
+	title  string
+	plan   *ops.Plan // that which is being done; nil while taking back
+	list   stepList
+	run    func() (string, error) // what to do, in a tea.Cmd; the text is told at the end
+	cancel context.CancelFunc     // nil where it cannot be cancelled
+	begun  bool
+	over   bool
+	text   string
+	err    error
+	failed []string // what the steps said
+}
+
+// overMsg ends a progress page's work.
+type overMsg struct {
+	page *progress
+	text string
+	err  error
+}
+
+// newProgress takes something back.
+func newProgress(app *App, title string, run func() (string, error)) *progress {
+	p := &progress{app: app, title: title, run: run}
+	p.list.compact = true
+	return p
+}
+
+// newRun does a plan.
+func newRun(app *App, plan *ops.Plan) *progress {
+	ctx, cancel := context.WithCancel(app.Context)
+	p := newProgress(app, capital(plan.Title), func() (string, error) { return "", app.Backend.Run(ctx, plan) })
+	p.plan, p.cancel = plan, cancel
+	p.list.set(plan.Steps)
+	return p
+}
+
+func (p *progress) Title() string { return p.title }
+
+// Show begins the work when the page comes up first.
+func (p *progress) Show(visible bool) tea.Cmd {
+	if p.begun || !visible {
+		return nil
+	}
+	p.begun = true
+	return func() tea.Msg {
+		text, err := p.run()
+		return overMsg{p, text, err}
+	}
+}
+
+func (p *progress) Update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case ProgressMsg:
+		p.progress(ops.Progress(msg))
+	case overMsg:
+		if msg.page == p {
+			return p.end(msg)
+		}
+	}
+	return nil
+}
+
+func (p *progress) progress(m ops.Progress) {
+	if p.over || m.Plan == nil || (p.plan != nil && m.Plan != p.plan) {
+		return
+	}
+	if p.plan == nil && (len(p.list.steps) != len(m.Plan.Steps) || m.Plan.Steps[0] != p.list.steps[0]) {
+		p.list.set(m.Plan.Steps) // the next one of the plans that are taken back
+	}
+	if m.Index < 0 || m.Index >= len(p.list.phase) {
+		return
+	}
+	p.list.phase[m.Index] = m.Phase
+	p.list.cursor = m.Index
+	if m.Err != nil {
+		p.failed = append(p.failed, fmt.Sprintf("step %d: %v", m.Index+1, m.Err))
+	}
+}
+
+func (p *progress) end(m overMsg) tea.Cmd {
+	if p.cancel != nil {
+		p.cancel()
+	}
+	p.over, p.text, p.err = true, m.text, m.err
+	reload := p.app.LoadHistory()
+	switch {
+	case m.err != nil:
+		return reload
+	case p.plan != nil:
+		name := p.plan.Name
+		if p.plan.On != "" {
+			name = p.plan.On
+		}
+		return tea.Batch(reload, p.app.Replace(newNetwork(p.app, name, p.plan)),
+			p.app.Toast(kit.Success, capital(p.plan.Title)+": done. z takes it back."))
+	}
+	return tea.Batch(reload, p.app.Pop(), p.app.Toast(kit.Success, m.text))
+}
+
+func (p *progress) count(phases ...ops.Phase) int {
+	n := 0
+	for _, have := range p.list.phase {
+		for _, ph := range phases {
+			if have == ph {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (p *progress) View(th *kit.Theme, w, h int) string {
+	head := []string{"", p.headline(th, w)}
+	if p.err != nil {
+		head = append(head, "")
+		for _, l := range kit.Wrap("✗ "+kit.Safe(p.err.Error()), w-4) {
+			head = append(head, "  "+th.Bad.Render(l))
+		}
+		for _, f := range p.failed {
+			for _, l := range kit.Wrap(kit.Safe(f), w-6) {
+				head = append(head, "    "+th.Text.Render(l))
+			}
+		}
+	}
+	head = append(head, "")
+	head = head[:min(len(head), h)]
+	return kit.Block(head, w, len(head)) + "\n" + p.list.View(th, w, max(0, h-len(head)))
+}
+
+func (p *progress) headline(th *kit.Theme, w int) string {
+	all := len(p.list.steps)
+	done := p.count(ops.PhaseDone, ops.PhaseUndone)
+	state := th.Accent.Render("▸ working")
+	switch {
+	case p.err != nil:
+		state = th.Bad.Render("✗ failed")
+		if p.plan != nil {
+			state += th.Dim.Render(": what had been done was taken back, unless a step below says otherwise")
+		}
+		return "  " + kit.Cut(state, w-4)
+	case p.over:
+		state = th.Good.Render("✓ done")
+	}
+	bar := ""
+	if n := min(40, w-40); all > 0 && n > 0 && !th.Plain {
+		full := done * n / all
+		bar = th.Accent.Render(repeat("━", full)) + th.Line.Render(repeat("─", n-full)) + " "
+	}
+	return fmt.Sprintf("  %s  %s%d of %d", state, bar, done, all)
+}
+
+func (p *progress) busy() string {
+	if !p.over {
+		return "it is still running: x cancels it"
+	}
+	return ""
+}
+
+func (p *progress) Actions() []kit.Action {
+	own := []kit.Action{
+		{ID: "progress.back", Binding: kit.Bind("esc", "back", "esc", "enter"), Bar: 10, Disabled: p.busy, Run: p.app.Pop, Quiet: true},
+		{ID: "progress.cancel", Binding: kit.Bind("x", "cancel: take it back"), Bar: 20, Disabled: func() string {
+			if p.over || p.cancel == nil {
+				return "nothing here can be cancelled"
+			}
+			return ""
+		}, Run: func() tea.Cmd { p.cancel(); return nil }},
+	}
+	own = append(own, p.list.copyShell(p.app)...)
+	return append(own, p.list.moves()...)
+}
