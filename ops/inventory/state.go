@@ -63,6 +63,11 @@ func (st *state) update(ctx context.Context, d dirty) (bool, error) {
 	return changed, nil
 }
 
+// reads tells whether any namespace is to be read.
+func (d *dirty) reads() bool {
+	return d.all || d.allRules || len(d.links) > 0 || len(d.rules) > 0
+}
+
 // parts says what of w is out of date.
 func (d *dirty) parts(w *watched) part {
 	if d.all {

@@ -22,6 +22,8 @@ const (
 // Watcher keeps a Snapshot up to date. It hears of every change in every
 // namespace (rtnetlink(7) and nf_tables events) and reads only what changed, in
 // the namespace where it changed. It holds no file or socket in any of them.
+// What the kernel sends no event for (the alias of a link that is down, say) is
+// seen with the next change of that namespace.
 //
 // The process's main thread must be pinned (netns.Pin).
 type Watcher struct {
@@ -128,14 +130,13 @@ func (w *Watcher) follow(ctx context.Context, state *state) error {
 		if state.lost {
 			w.marks.add(func(d *dirty) { d.list = true })
 		}
-		if !changed {
-			continue
+		if changed {
+			serial++
+			w.send(state.snapshot(serial))
 		}
-		serial++
-		w.send(state.snapshot(serial))
 		// The first change after a quiet time is shown at once; those that
 		// come close behind it wait for each other.
-		if !pause(ctx, snapshotGap-time.Since(start)) {
+		if (changed || d.reads()) && !pause(ctx, snapshotGap-time.Since(start)) {
 			return nil
 		}
 	}

@@ -63,9 +63,34 @@ func (f *follower) until(t *testing.T, what string, wanted func(*Snapshot) bool)
 			}
 			f.last = s
 		case <-timeout:
-			t.Fatalf("%s was not seen within %v; the last snapshot is %+v", what, deadline, f.last)
+			t.Fatalf("%s was not seen within %v; the last snapshot has\n%s", what, deadline, outline(f.last))
 		}
 	}
+}
+
+// outline is a snapshot in a few lines.
+func outline(s *Snapshot) string {
+	if s == nil {
+		return "not come"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "serial %d, warnings %q\n", s.Serial, s.Warnings)
+	for _, n := range s.Namespaces {
+		fmt.Fprintf(&b, "%s: %d routes, %d rules, links", n.Name, len(n.Routes), len(n.Rules))
+		for _, l := range n.Links {
+			fmt.Fprintf(&b, " %s %v", l.Name, cidrsOf(l))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func cidrsOf(l Link) []string {
+	var out []string
+	for _, a := range l.Addrs {
+		out = append(out, a.CIDR)
+	}
+	return out
 }
 
 // quiet waits until nothing comes for as long as snapshots are held back, so that
