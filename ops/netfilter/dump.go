@@ -23,6 +23,9 @@ type nftConn struct {
 // dial opens a netfilter socket inside the namespace that nsPath opens. The
 // socket's deadline follows ctx until release is called.
 func dial(ctx context.Context, nsPath string) (conn *netlink.Conn, release func(), err error) {
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
 	err = netns.Do(nsPath, func() (err error) {
 		conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
 		return err

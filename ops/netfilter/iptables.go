@@ -149,6 +149,8 @@ func (x *iptablesText) payload(a attrs) bool {
 		what = "-s"
 	case base == baseNetwork && off == dst:
 		what = "-d"
+	case base == baseNetwork && off == 9 && size == 1 && x.family == familyIP: // before iptables 1.8.3
+		what = "-p"
 	case base == baseNetwork && off == 6 && size == 2 && x.family == familyIP:
 		what = "-f"
 	case base == baseTransport && off == 0 && size == 2:

@@ -19,7 +19,7 @@ func (x *nftText) elements(s *set, hint datatype) string {
 	if s.isTree() && len(types) == 1 {
 		out = x.intervals(s, types[0])
 	} else {
-		for _, e := range byValue(s, types[0]) {
+		for _, e := range s.elems {
 			key := "*"
 			if e.flags&elemCatchall == 0 && len(e.key) > 0 {
 				key = x.concatValue(types, e.key, e.keyEnd)
@@ -34,36 +34,25 @@ func (x *nftText) elements(s *set, hint datatype) string {
 // and, marked as an end, the one after its last.
 func (s *set) isTree() bool { return s.flags&setInterval != 0 && s.flags&setConcat == 0 }
 
-func sortedElements(s *set) []element {
-	elems := slices.Clone(s.elems)
-	slices.SortStableFunc(elems, func(a, b element) int {
-		if c := bytes.Compare(a.key, b.key); c != 0 {
-			return c
+// sort puts the elements of a tree in order, those that end an interval before
+// those that start one, and the others in the order in which nft lists a hash:
+// that of the numbers, whichever way round they are stored.
+func (s *set) sort() {
+	compare := bytes.Compare
+	if types := concatTypes(s.keyType); !s.isTree() && len(types) == 1 {
+		switch types[0] {
+		case typeHost, typeMark, typeCTState, typeCTStatus, typeFibType, typeIfindex:
+			compare = func(a, b []byte) int { return cmp.Compare(hostEndian(a), hostEndian(b)) }
 		}
-		return int(b.flags&elemIntervalEnd) - int(a.flags&elemIntervalEnd)
-	})
-	return elems
-}
-
-// byValue is the order in which nft lists the elements of a hash: that of the
-// numbers, whichever way round they are stored.
-func byValue(s *set, t datatype) []element {
-	switch t {
-	case typeHost, typeMark, typeCTState, typeCTStatus, typeFibType, typeIfindex:
-	default:
-		return sortedElements(s)
 	}
-	elems := slices.Clone(s.elems)
-	slices.SortStableFunc(elems, func(a, b element) int {
-		return cmp.Compare(hostEndian(a.key), hostEndian(b.key))
+	slices.SortStableFunc(s.elems, func(a, b element) int {
+		return cmp.Or(compare(a.key, b.key), int(b.flags&elemIntervalEnd)-int(a.flags&elemIntervalEnd))
 	})
-	return elems
 }
 
 func (x *nftText) intervals(s *set, t datatype) []string {
 	var out []string
-	elems := sortedElements(s)
-	for i, e := range elems {
+	for i, e := range s.elems {
 		switch {
 		case e.flags&elemCatchall != 0:
 			out = append(out, "*"+x.elementData(s, e))
@@ -72,8 +61,8 @@ func (x *nftText) intervals(s *set, t datatype) []string {
 			continue
 		}
 		last := bytes.Repeat([]byte{0xff}, len(e.key))
-		if i+1 < len(elems) {
-			last = before(elems[i+1].key)
+		if i+1 < len(s.elems) {
+			last = before(s.elems[i+1].key)
 		}
 		out = append(out, formatRange(t, e.key, last, x.table.links)+x.elementData(s, e))
 	}

@@ -62,8 +62,13 @@ func Read(ctx context.Context, nsPath string) (*Ruleset, error) {
 // newRuleset makes the public form of what was dumped.
 func newRuleset(ts *tables) *Ruleset {
 	rs := &Ruleset{Chains: []Chain{}, Rules: []Rule{}, chains: ts.chains}
+	for _, t := range ts.list {
+		for _, s := range t.sets {
+			s.sort()
+		}
+	}
 	for _, ch := range ts.chains {
-		ch.setsMark = marks(ch, map[*chain]bool{})
+		ch.setsMark = ch.base && marks(ch, map[*chain]bool{})
 		rs.Chains = append(rs.Chains, publicChain(ch))
 		for i, r := range ch.rules {
 			r.index, r.matters = len(rs.Rules), r.canMatter()

@@ -31,6 +31,10 @@ const (
 
 // rule runs a rule. One that does not apply, or decides nothing, continues.
 func (w *walker) rule(r *rule) verdict {
+	*w.steps--
+	if *w.steps <= 0 {
+		w.result.dropped = true // ends the run
+	}
 	if !r.matters {
 		return verdict{code: verdictContinue}
 	}

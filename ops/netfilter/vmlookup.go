@@ -108,7 +108,7 @@ func (s *set) firstCatchall() *element {
 // an end mark in that place means that key is in none.
 func (s *set) findInterval(key []byte) *element {
 	var hit *element
-	for _, e := range sortedElements(s) {
+	for _, e := range s.elems {
 		if e.flags&elemCatchall != 0 {
 			continue
 		}

@@ -20,6 +20,7 @@ type walker struct {
 	outKnown bool
 	choices  *choices
 	unsure   map[string]bool
+	steps    *int // rules that may still be run, in all runs together
 	// actual is how the flow was translated, when that is known: it leads
 	// through what the rules leave open, and ends runs that contradict it.
 	actual *Flow
@@ -57,18 +58,28 @@ const (
 	stateNew     = 1 << 3
 )
 
-// maxRuns bounds how many combinations of open questions are followed.
-const maxRuns = 512
+// maxRuns bounds how many combinations of open questions are followed, and
+// maxSteps how many rules are run for it: the number of ways through chains
+// that jump to each other has no other bound.
+const (
+	maxRuns  = 512
+	maxSteps = 1_000_000
+)
 
 // explore runs the packet through the rules, once for each combination of what
 // cannot be decided. complete is false when there were too many.
 func (rs *Ruleset) explore(p Packet, actual *Flow) (all []outcome, unsure []string, complete bool) {
 	c := &choices{}
 	reasons := map[string]bool{}
+	steps := maxSteps
 	for range maxRuns {
-		w := &walker{rs: rs, pkt: p, src: p.Src, dst: p.Dst, mark: mark{value: p.Mark}, choices: c, unsure: reasons, actual: actual}
+		w := &walker{rs: rs, pkt: p, src: p.Src, dst: p.Dst, mark: mark{value: p.Mark}, choices: c, unsure: reasons,
+			steps: &steps, actual: actual}
 		w.run()
 		all = append(all, w.result)
+		if steps <= 0 {
+			break
+		}
 		if !c.next() {
 			return all, sortedKeys(reasons), true
 		}
