@@ -163,6 +163,13 @@ table ip lab {
 		ip saddr 172.18.0.2 ip daddr 172.18.0.2 masquerade
 	}
 }
+table inet both {
+	chain prerouting {
+		type nat hook prerouting priority -95; policy accept;
+		fib daddr type local tcp dport 8091 dnat ip6 to [fd00:18::2]:80
+		fib daddr type local tcp dport 8091 dnat ip to 172.18.0.2:80
+	}
+}
 table ip6 lab {
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
@@ -270,7 +277,9 @@ func TestAttributionAgreesWithTraceNative(t *testing.T) {
 		{"host itself", "host", hostAddr + ":8080", "", "br0", `tcp dport 8080`, `oifname "lo"`, ""},
 		{"hairpin", "container", gatewayAddr + ":8080", "br0", "br0", "ip daddr 172.18.0.1", "to 172.18.0.2:80", "ip daddr 172.18.0.2"},
 		{"ping", "container", outsideAddr, "br0", "up0", "icmp", "", `oifname != "br0"`},
-		{"dnat 6", "outside", "[" + hostAddr6 + "]:8080", "up0", "br0", "ip6 daddr fd00:10::1", "[fd00:18::2]:80", ""},
+		{"inet for 4", "outside", hostAddr + ":8091", "up0", "br0", "tcp dport 8091", "dnat ip to", ""},
+		{"inet for 6", "outside", "[" + hostAddr6 + "]:8091", "up0", "br0", "tcp dport 8091", "dnat ip6 to", ""},
+		{"dnat 6", "outside", "[" + hostAddr6 + "]:8080", "up0", "br0", "tcp dport 8080", "[fd00:18::2]:80", ""},
 		{"masquerade 6", "container", "[" + outsideAddr6 + "]:80", "br0", "up0", "ip6 daddr fd00:10::2", "", "fd00:18::/64"},
 	})
 }
