@@ -62,11 +62,11 @@ func withSignals() (ctx context.Context, signalled func() syscall.Signal) {
 // global holds the flags that every command has.
 type global struct {
 	host bool // act on the real machine
-	here bool // the TUI and demo: act in the sandbox that we are in
 }
 
 func newRootCmd() *cobra.Command {
 	g := &global{}
+	var tui tuiFlags
 	root := &cobra.Command{
 		Use:   "vethscope",
 		Short: "See, build and watch Linux networks",
@@ -77,13 +77,12 @@ func newRootCmd() *cobra.Command {
 		Args:          noCommand,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return runTUI(cmd, g) },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return runTUI(cmd, g, tui) },
 	}
 	root.PersistentFlags().BoolVar(&g.host, "host", false, "act on this machine itself instead of a sandbox")
-	root.Flags().BoolVar(&g.here, "here", false, "open in the sandbox that this shell runs in, not in a fresh one")
+	tui.add(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	addTUIFlags(root)
 	root.AddCommand(
 		newSandboxCmd(g), newDemoCmd(g), newLsCmd(), newCreateCmd(g), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g),
 		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(),
@@ -97,6 +96,7 @@ func noCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	msg := fmt.Sprintf("unknown command %q", args[0])
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		msg += ": did you mean " + strings.Join(near, " or ") + "?"
 	} else {

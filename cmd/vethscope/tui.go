@@ -1,11 +1,221 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"vethscope/capture"
+	"vethscope/ops/inventory"
+	"vethscope/ops/sandbox"
+	"vethscope/ui"
+	"vethscope/ui/kit"
 )
 
-func addTUIFlags(*cobra.Command) {}
+// tuiFlags are what the terminal interface can be told.
+type tuiFlags struct {
+	here, plain, readOnly bool
+}
 
-func runTUI(cmd *cobra.Command, g *global) error { return errors.New("tui") }
+func (f *tuiFlags) add(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.here, "here", false, "open in the sandbox that this shell runs in, not in a fresh one")
+	cmd.Flags().BoolVar(&f.plain, "plain", false, "linear text, for screen readers")
+	cmd.Flags().BoolVar(&f.readOnly, "read-only", false, "offer nothing that changes anything")
+}
+
+// args hands the flags on to ourselves in a sandbox.
+func (f *tuiFlags) args() []string {
+	out := []string{sandbox.Exe, "--here"}
+	if f.plain {
+		out = append(out, "--plain")
+	}
+	if f.readOnly {
+		out = append(out, "--read-only")
+	}
+	return out
+}
+
+func runTUI(cmd *cobra.Command, g *global, f tuiFlags) error {
+	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
+		return usageError{errors.New("the terminal interface needs a terminal: `vethscope --help` lists the commands that do not")}
+	}
+	switch {
+	case g.host && f.here:
+		return usageError{errors.New("--host is the machine, --here the sandbox: choose one")}
+	case f.here && !sandbox.Inside():
+		return refusedError{errors.New("--here: this is no sandbox; leave --here out")}
+	case !g.host && !f.here:
+		return inSandbox(cmd.Context(), sandbox.Options{Args: f.args()})
+	}
+	return interact(cmd.Context(), f)
+}
+
+// world says where the interface acts, and what may be done there.
+func (f *tuiFlags) world() ui.World {
+	w := ui.World{Sandbox: sandbox.Inside()}
+	w.Label, _ = os.Hostname()
+	switch {
+	case f.readOnly:
+		w.ReadOnly = "--read-only"
+	case !w.Sandbox && !canChange():
+		w.ReadOnly = "changes need CAP_NET_ADMIN: run as root"
+	}
+	return w
+}
+
+// canChange says whether this process may change the machine's networks.
+func canChange() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return false
+	}
+	return data[0].Effective&(1<<unix.CAP_NET_ADMIN) != 0
+}
+
+// interact runs the interface until the user leaves it or ctx ends.
+func interact(ctx context.Context, f tuiFlags) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	b := &backend{ctx: ctx, watcher: inventory.NewWatcher()}
+	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithoutSignalHandler()}
+	if !f.plain {
+		options = append(options, tea.WithAltScreen())
+	}
+	out := kit.NewSyncWriter(os.Stdout)
+	options = append(options, tea.WithOutput(out))
+	b.program = tea.NewProgram(ui.New(ui.Options{World: f.world(), Backend: b, Plain: f.plain, Context: ctx, Terminal: out}), options...)
+
+	b.start(b.watch)
+	_, err := b.program.Run()
+	ended := ctx.Err()
+	cancel()
+	b.running.Wait()
+	switch {
+	case b.panicked != nil:
+		return fmt.Errorf("internal error: %v", b.panicked)
+	case ended != nil:
+		return ended // a signal: main knows which
+	case err != nil:
+		return fmt.Errorf("terminal interface: %w", err)
+	}
+	return nil
+}
+
+// start runs f beside the interface; interact waits for it. Were f to panic, the
+// terminal would be left in the alternate screen, so the interface ends first.
+func (b *backend) start(f func()) {
+	b.running.Add(1)
+	go func() {
+		defer b.running.Done()
+		defer func() {
+			if r := recover(); r != nil {
+				b.once.Do(func() { b.panicked = r })
+				b.program.Kill()
+			}
+		}()
+		f()
+	}()
+}
+
+// watch hands every snapshot to the interface; they come at most 10 a second.
+func (b *backend) watch() {
+	b.start(func() {
+		if err := b.watcher.Run(b.ctx); err != nil {
+			b.program.Send(ui.CaptureMsg{Notice: "what exists is no longer watched: " + err.Error()})
+		}
+	})
+	for s := range b.watcher.Snapshots() {
+		b.program.Send(ui.SnapshotMsg{Snapshot: s})
+	}
+}
+
+// frame is the least time between two batches of packets for the interface,
+// which draws after each.
+const frame = 50 * time.Millisecond
+
+// deliver collects what a follower brings and sends it on, frame by frame.
+type deliver struct {
+	b    *backend
+	f    *follower
+	last time.Time
+	msg  ui.CaptureMsg
+}
+
+func (d *deliver) take(b batch) {
+	d.msg.Records = append(d.msg.Records, b.records...)
+	d.msg.Rewrites = append(d.msg.Rewrites, b.rewrites...)
+	for _, n := range b.notices {
+		d.msg.Notice = n
+	}
+	if time.Since(d.last) < frame {
+		return
+	}
+	d.last = time.Now()
+	if len(d.msg.Records)+len(d.msg.Rewrites) == 0 && d.msg.Notice == "" {
+		return
+	}
+	d.flush()
+}
+
+func (d *deliver) flush() {
+	d.msg.Stats = d.f.stats()
+	d.b.program.Send(d.msg)
+	d.msg = ui.CaptureMsg{}
+}
+
+// capturing is the one capture that runs.
+type capturing struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// Capture implements ui.Backend.
+func (b *backend) Capture(_ context.Context, points []capture.Point) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.capture != nil {
+		b.capture.cancel()
+		<-b.capture.done
+		b.capture = nil
+	}
+	if len(points) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(b.ctx)
+	f, err := follow(ctx, points, capture.Options{})
+	if err != nil {
+		cancel()
+		return err
+	}
+	c := &capturing{cancel: cancel, done: make(chan struct{})}
+	b.capture = c
+	b.start(func() {
+		defer close(c.done)
+		defer cancel()
+		d := &deliver{b: b, f: f}
+		f.run(ctx, d.take)
+		d.flush()
+	})
+	return nil
+}
+
+// backend does the interface's work. Its methods may be called concurrently.
+type backend struct {
+	ctx      context.Context // ends with the interface
+	program  *tea.Program
+	watcher  *inventory.Watcher
+	running  sync.WaitGroup
+	once     sync.Once
+	panicked any // by a goroutine of ours; read after running is done
+
+	mu      sync.Mutex
+	capture *capturing
+}

@@ -42,13 +42,18 @@ func Pin() { runtime.LockOSThread() }
 
 // Do runs f on a thread inside the namespace that path opens, and waits for it.
 // Sockets opened in f stay in that namespace; goroutines started in f do not
-// inherit it. It may be called concurrently. An error of f comes back as it is.
+// inherit it. The namespace that the caller is in anyway is not entered, as that
+// alone would need CAP_SYS_ADMIN: f then runs on the caller's goroutine. It may be called concurrently. An error of f
+// comes back as it is.
 func Do(path string, f func() error) error {
 	target, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open network namespace: %w", err)
 	}
 	defer target.Close()
+	if there(target) {
+		return f()
+	}
 	return onThread(func(back func() error) error {
 		if err := unix.Setns(int(target.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter network namespace %s: %w", path, err)
@@ -59,6 +64,13 @@ func Do(path string, f func() error) error {
 		}
 		return ferr
 	})
+}
+
+// there says whether the calling thread is in the namespace that f opens.
+func there(f *os.File) bool {
+	var target, own unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &target) == nil && unix.Stat(Self, &own) == nil &&
+		target.Ino == own.Ino && target.Dev == own.Dev
 }
 
 // onThread runs f on a thread of its own. f may move the thread to another

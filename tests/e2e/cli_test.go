@@ -269,3 +269,30 @@ func TestCaptureFile(t *testing.T) {
 		}
 	}
 }
+
+// TestUnprivilegedHost: an ordinary user sees his own machine, and what he may
+// not do is said in one line.
+func TestUnprivilegedHost(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("already an ordinary user: TestReadingNeedsNothing is the same")
+	}
+	tool(t, "setpriv")
+	nobody := func(args ...string) result {
+		t.Helper()
+		setpriv, _ := exec.LookPath("setpriv")
+		cmd := exec.Command(setpriv, append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", binary}, args...)...)
+		cmd.Dir = "/"
+		return command(t, cmd)
+	}
+	for _, kind := range []string{"links", "routes"} {
+		if r := nobody("ls", kind, "-o", "wide").must(t); !strings.Contains(r.out, "lo ") {
+			t.Errorf("ls %s:\n%s%s", kind, r.out, r.errout)
+		}
+	}
+	if r := nobody("capture", "host:lo"); r.status != 3 || !oneLine(r.errout) {
+		t.Errorf("capture: status %d, %q; want 3 and one line", r.status, r.errout)
+	}
+	if r := nobody("create", "bridge", "web", "--subnet", "172.31.250.0/24", "--host"); r.status != 3 || !oneLine(r.errout) {
+		t.Errorf("create --host: status %d, %q; want 3 and one line", r.status, r.errout)
+	}
+}

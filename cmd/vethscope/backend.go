@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vethscope/ops"
+	"vethscope/ops/netns"
+	"vethscope/ops/probe"
+	"vethscope/ui"
+)
+
+// executor tells the interface of every step.
+func (b *backend) executor() *ops.Executor {
+	return &ops.Executor{Journal: journal(), Observe: func(p ops.Progress) { b.program.Send(ui.ProgressMsg(p)) }}
+}
+
+// change runs f so that interact waits for it: a change is finished or taken
+// back before the program ends.
+func (b *backend) change(f func(ctx context.Context) error) error {
+	b.running.Add(1)
+	defer b.running.Done()
+	return f(b.ctx)
+}
+
+// Run implements ui.Backend.
+func (b *backend) Run(_ context.Context, p *ops.Plan) error {
+	return b.change(func(ctx context.Context) error { return b.executor().Run(ctx, p) })
+}
+
+// Undo implements ui.Backend.
+func (b *backend) Undo(_ context.Context, id string) (title string, err error) {
+	err = b.change(func(ctx context.Context) error {
+		undone, err := b.executor().Undo(ctx, id)
+		title = titles(undone)
+		return err
+	})
+	return title, err
+}
+
+// Delete implements ui.Backend.
+func (b *backend) Delete(_ context.Context, name string) error {
+	return b.change(func(ctx context.Context) error {
+		_, err := b.executor().Delete(ctx, name)
+		return err
+	})
+}
+
+func titles(entries []ops.Entry) string {
+	out := make([]string, len(entries))
+	for i, e := range entries {
+		out[i] = e.Title
+	}
+	return strings.Join(out, ", ")
+}
+
+// History implements ui.Backend.
+func (b *backend) History(context.Context) ([]ops.Entry, error) {
+	entries, err := journal().Entries()
+	for i, j := 0, len(entries)-1; i < j; i, j = i+1, j-1 {
+		entries[i], entries[j] = entries[j], entries[i]
+	}
+	return entries, err
+}
+
+// PollRules implements ui.Backend.
+func (b *backend) PollRules(on bool) { b.watcher.SetRulePolling(on) }
+
+// Request implements ui.Backend. Where the URL leads through a published port to
+// a container that does not serve, a server answers there for this one request.
+func (b *backend) Request(ctx context.Context, fromNS, rawURL string) (string, error) {
+	server, err := b.serveFor(ctx, rawURL)
+	if err != nil {
+		return "", err
+	}
+	if server != nil {
+		defer server.Close()
+	}
+	res, err := probe.Get(ctx, netns.Path(fromNS), rawURL, probe.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	first, _, _ := strings.Cut(printable(res.Body), "\n")
+	return fmt.Sprintf("status %d in %s: %s", res.Status, res.Elapsed.Round(time.Microsecond), first), nil
+}
+
+// serveFor starts a server behind the published port that the URL names; nil
+// when there is none, or someone serves there already.
+func (b *backend) serveFor(ctx context.Context, rawURL string) (*probe.Server, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		port = 80
+	}
+	entries, err := journal().Entries()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		for _, p := range e.Made.Published {
+			if uint64(p.HostPort) != port || p.Protocol != "tcp" {
+				continue
+			}
+			s, err := probe.Serve(ctx, netns.Path(p.Container), fmt.Sprintf(":%d", p.ContainerPort), probe.ServeOptions{Name: p.Container})
+			if errors.Is(err, unix.EADDRINUSE) {
+				return nil, nil
+			}
+			return s, err
+		}
+	}
+	return nil, nil
+}
+
+// Ping implements ui.Backend.
+func (b *backend) Ping(ctx context.Context, fromNS, dst string) (string, error) {
+	addr, err := netip.ParseAddr(dst)
+	if err != nil {
+		return "", fmt.Errorf("ping: %q is not an IP address", dst)
+	}
+	res, err := probe.Ping(ctx, netns.Path(fromNS), addr, probe.PingOptions{Count: 1})
+	if err != nil {
+		return "", err
+	}
+	for _, r := range res.Replies {
+		if r.Problem != "" {
+			return "", fmt.Errorf("ping %s: %s", dst, r.Problem)
+		}
+		return fmt.Sprintf("%s answered in %s", r.From, r.RTT.Round(time.Microsecond)), nil
+	}
+	return "", fmt.Errorf("ping %s: no answer", dst)
+}
