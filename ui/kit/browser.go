@@ -117,30 +117,32 @@ func (b *Browser[K, T]) View(th *Theme, w, h int) string {
 	return b.Table.View(th, w, top) + "\n" + rule + "\n" + Block(part, w, b.paneH)
 }
 
-// split is the height of the table: it gives the pane what it needs, but keeps
-// two fifths, and no more than it has rows for.
+// split is the height of the table: it keeps two fifths as far as it has rows
+// for them, and gets what the pane leaves.
 func (b *Browser[K, T]) split(h, lines int) int {
 	_, shown := b.Len()
-	top := max(h*2/5, h-lines-1)
-	if need := shown + 3; h >= tall && need > top {
-		top = max(top, min(need, h*3/5))
+	need := shown + 3 // header, a free line, and the filter's
+	keep := h * 2 / 5
+	if h >= tall {
+		keep = h / 2
 	}
-	return min(top, h-3)
+	return min(max(min(need, keep), h-lines-1), h-4)
 }
 
 func (b *Browser[K, T]) rule(th *Theme, row T, w, lines int) string {
-	title := Cut(Safe(b.PaneTitle(row)), w-24)
+	title := Safe(b.PaneTitle(row))
 	if th.Plain {
 		return Fit("Details: "+title, w)
 	}
 	style, end := th.Dim, ""
+	if lines > b.paneH {
+		end = map[bool]string{true: " j/k scroll ", false: " tab: more "}[b.inPane]
+	}
 	if b.inPane {
 		style = th.Accent.Bold(true)
 		title = "▸ " + title
 	}
-	if lines > b.paneH {
-		end = map[bool]string{true: " j/k scroll ", false: " tab, j/k: more "}[b.inPane]
-	}
+	title = Cut(title, w-6-Width(end))
 	n := w - 4 - Width(title) - Width(end) - 2
 	return th.Line.Render("──") + " " + style.Render(title) + " " +
 		th.Line.Render(strings.Repeat("─", max(0, n))) + th.Dim.Render(end) + th.Line.Render("──")

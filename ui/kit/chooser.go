@@ -38,6 +38,9 @@ func NewChooser(name string, typed bool, items []Item) *Chooser {
 	return c
 }
 
+// maxTyped is the height of the list that narrows to what is typed.
+const maxTyped = 14
+
 // Items are what a menu or the palette offers of a list of actions.
 func Items(actions []Action) []Item {
 	var items []Item
@@ -127,6 +130,9 @@ func (c *Chooser) View(th *Theme, w, h int) []string {
 		lines = append(lines, th.Key.Render("› ")+c.in.View(th, w-12, true)+
 			th.Dim.Render(fmt.Sprintf("  %d", len(c.hits))), "")
 	}
+	if c.Typed {
+		h = min(h, maxTyped)
+	}
 	room := max(1, h-len(lines))
 	c.top = max(min(c.top, c.at), c.at-room+1, 0)
 	for i := c.top; i < min(len(c.hits), c.top+room); i++ {
@@ -135,7 +141,7 @@ func (c *Chooser) View(th *Theme, w, h int) []string {
 	if len(c.hits) == 0 {
 		lines = append(lines, th.Dim.Render("Nothing is called that."))
 	}
-	for c.Typed && len(lines) < min(h, 2+len(c.Items)) {
+	for c.Typed && len(lines) < min(h, 2+len(c.Items), maxTyped) {
 		lines = append(lines, "") // the box keeps its size while one types
 	}
 	return lines

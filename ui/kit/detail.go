@@ -98,46 +98,49 @@ type Pair struct {
 // Compare draws pairs side by side in lines of at most w cells. What changed is
 // marked with "≠" and set in bold; only leaves out the fields that did not.
 func Compare(th *Theme, w int, before, after string, pairs []Pair, only bool) []string {
-	label := 6
+	c := comparison{th: th, label: 6}
 	for _, p := range pairs {
-		label = max(label, Width(p.Label))
+		c.label = max(c.label, Width(p.Label))
+		if only {
+			c.indent = max(c.indent, Width(p.Heading)+2)
+		}
 	}
-	label = min(label, maxLabel)
-	half := max(8, (w-label-3-3)/2)
-	mark := "≠ "
-	if th.Plain {
-		mark = "* "
-	}
-	title := strings.Repeat(" ", label+3) + Fit("before  "+before, half) + "   " + Cut("after  "+after, half)
+	c.label, c.indent = min(c.label, maxLabel), min(c.indent, maxLabel)
+	c.half = max(8, (w-c.indent-c.label-6)/2)
+	title := strings.Repeat(" ", c.indent+c.label+3) + Fit("before  "+Safe(before), c.half) + "   " + Cut("after  "+Safe(after), c.half)
 	lines := []string{th.Dim.Render(title)}
 	heading := ""
 	for _, p := range pairs {
 		switch {
 		case p.Heading != "":
-			heading = p.Heading
-			if !only {
-				lines = append(lines, th.Accent.Render(Safe(heading)))
-			}
-		case only && !p.Changed:
-		default:
-			if only && heading != "" {
-				lines = append(lines, th.Accent.Render(Safe(heading)))
+			if heading = p.Heading; !only {
+				lines = append(lines, th.Accent.Render(Cut(Safe(heading), w)))
 				heading = ""
 			}
-			lines = append(lines, pair(th, p, mark, label, half))
+		case p.Changed || !only:
+			lines = append(lines, th.Accent.Render(Fit(Safe(heading), c.indent))+c.line(p))
+			heading = ""
 		}
 	}
 	return lines
 }
 
-func pair(th *Theme, p Pair, mark string, label, half int) string {
-	name, value, sep := th.Dim, th.Dim, "   "
+// comparison is how wide the columns of Compare are.
+type comparison struct {
+	th                  *Theme
+	indent, label, half int
+}
+
+func (c comparison) line(p Pair) string {
+	th := c.th
+	name, value, sep, mark := th.Dim, th.Dim, "   ", "  "
 	if p.Changed {
-		name, value, sep = th.Changed, th.Changed, " → "
-	} else {
-		mark = "  "
+		name, value, sep, mark = th.Changed, th.Changed, " → ", "≠ "
+		if th.Plain {
+			mark = "* "
+		}
 	}
-	return name.Render(mark+Fit(p.Label, label)+" ") +
-		value.Render(Fit(Safe(p.Before), half)) + th.Dim.Render(sep) +
-		value.Render(Cut(Safe(p.After), half))
+	return name.Render(mark+Fit(p.Label, c.label)+" ") +
+		value.Render(Fit(Safe(p.Before), c.half)) + th.Dim.Render(sep) +
+		value.Render(Cut(Safe(p.After), c.half))
 }

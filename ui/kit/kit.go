@@ -24,9 +24,11 @@ type Page interface {
 }
 
 // A Typist is a page that may be taking text: while Typing is true, every key
-// but ctrl+c goes to its Update and not to the actions.
+// but ctrl+c goes to its Update and not to the actions. Hints tell of the keys
+// that mean something all the same.
 type Typist interface {
 	Typing() bool
+	Hints() []Action
 }
 
 // A Shower is a page that wants to know when it comes into view and leaves it.

@@ -19,7 +19,7 @@ type Column[T any] struct {
 	Style   func(*Theme, T) lipgloss.Style // nil is the plain style
 	Min     int                            // cells; at least the title's width
 	Max     int                            // cells, 0 for no limit
-	Flex    bool                           // takes what room is left, gives way when there is none
+	Flex    bool                           // gives way where there is no room
 	Right   bool                           // aligned to the right
 	// Priority: columns with larger numbers are left out first where the
 	// screen is narrow; those with 0 never are.
@@ -196,6 +196,15 @@ func (t *Table[K, T]) Len() (all, shown int) { return len(t.rows), len(t.view) }
 // Typing says that the filter is being typed.
 func (t *Table[K, T]) Typing() bool { return t.filtering }
 
+// Hints are the keys while the filter is being typed.
+func (t *Table[K, T]) Hints() []Action {
+	return []Action{
+		{ID: "filter.keep", Binding: Bind("enter", "keep the filter"), Bar: 10},
+		{ID: "filter.move", Binding: Bind("↑/↓", "move", "up", "down"), Bar: 20},
+		{ID: "filter.clear", Binding: Bind("esc", "clear it"), Bar: 30},
+	}
+}
+
 // Filter is the text that rows must contain.
 func (t *Table[K, T]) Filter() string { return t.filter.Value() }
 
@@ -277,6 +286,9 @@ func (t *Table[K, T]) cycleSort() {
 // Tell says how many rows there are and how they are arranged.
 func (t *Table[K, T]) Tell() string {
 	all, shown := t.Len()
+	if all == 0 {
+		return "none"
+	}
 	s := fmt.Sprintf("%d of %d", min(t.cursor+1, shown), shown)
 	if shown != all {
 		s += fmt.Sprintf(" (all: %d)", all)

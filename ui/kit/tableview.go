@@ -169,7 +169,6 @@ func (t *Table[K, T]) layout(w int) (cols, widths []int) {
 	for {
 		need := total(widths)
 		if need <= w {
-			t.widen(cols, widths, w-need)
 			return cols, widths
 		}
 		if t.narrow(cols, widths, need-w) {
@@ -182,7 +181,8 @@ func (t *Table[K, T]) layout(w int) (cols, widths []int) {
 			}
 		}
 		if drop < 0 {
-			return cols, widths // Block cuts what is left over
+			t.squeeze(cols, widths, need-w)
+			return cols, widths // Block cuts what is still left over
 		}
 		cols = append(cols[:drop], cols[drop+1:]...)
 		widths = append(widths[:drop], widths[drop+1:]...)
@@ -225,11 +225,13 @@ func (t *Table[K, T]) natural(c int) int {
 	return n
 }
 
-func (t *Table[K, T]) widen(cols, widths []int, room int) {
-	for i := len(cols) - 1; i >= 0; i-- {
-		if t.Columns[cols[i]].Flex {
-			widths[i] += room
-			return
+// squeeze makes the flexible columns narrower than they should be.
+func (t *Table[K, T]) squeeze(cols, widths []int, over int) {
+	for i, c := range cols {
+		if t.Columns[c].Flex {
+			n := max(0, min(over, widths[i]-Width(t.Columns[c].Title)))
+			widths[i] -= n
+			over -= n
 		}
 	}
 }

@@ -211,6 +211,9 @@ func (p *Capture) clear() {
 // Typing says that a filter is being typed.
 func (p *Capture) Typing() bool { return p.list().Typing() }
 
+// Hints are the keys meanwhile.
+func (p *Capture) Hints() []kit.Action { return p.list().Hints() }
+
 // Leave closes the pane or clears the filter.
 func (p *Capture) Leave() bool { return p.list().Leave() }
 

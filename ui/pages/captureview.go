@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -18,8 +19,14 @@ func paneTitle(r packet) string {
 		return "packet at " + r.record.Point.String()
 	}
 	w := r.rewrite
-	return fmt.Sprintf("flow %d, %s, %s → %s in %s", w.Flow, w.Direction, w.Before.Point, w.After.Point,
-		w.Elapsed.Round(time.Microsecond))
+	took := w.Elapsed.Round(time.Microsecond).String() + " in between"
+	switch {
+	case w.Rule == nil:
+		return took
+	case w.Direction == capture.Reply:
+		return "changed back, for " + ruleName(w.Rule) + ", " + took
+	}
+	return "rewritten by " + ruleName(w.Rule) + ", " + took
 }
 
 func (p *Capture) toggleFields() tea.Cmd {
@@ -55,16 +62,16 @@ func ruleLines(th *kit.Theme, r *capture.Rewrite, w int) []string {
 	if r.Rule == nil {
 		return []string{th.Dim.Render("no rule could be named for this rewrite")}
 	}
-	what := "rewritten by"
-	if r.Direction == capture.Reply {
-		what = "changed back, the flow being one of"
-	}
+	where := fmt.Sprintf("%s: %s %s: ", r.Rule.NS, r.Rule.Engine, r.Rule.Family)
 	var lines []string
-	for _, l := range kit.Wrap(kit.Safe(r.Rule.Text), w) {
+	for i, l := range kit.Wrap(kit.Safe(where+brief(r.Rule.Text)), w) {
+		if i == 0 && strings.HasPrefix(l, where) {
+			lines = append(lines, th.Dim.Render(where)+th.Strong.Render(l[len(where):]))
+			continue
+		}
 		lines = append(lines, th.Strong.Render(l))
 	}
-	where := fmt.Sprintf("%s %s %s %s/%s, handle %d in %s", what, r.Rule.Engine, r.Rule.Family, r.Rule.Table, r.Rule.Chain, r.Rule.Handle, r.Rule.NS)
-	return append([]string{th.Dim.Render(kit.Cut(kit.Safe(where), w))}, lines...)
+	return lines
 }
 
 func sections(layers []capture.Layer) []kit.Section {

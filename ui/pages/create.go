@@ -73,12 +73,11 @@ func bridgePlan(f *kit.Form, w modes.World) (*ops.Plan, error) {
 	return nil, errs
 }
 
-// NewPublish asks for a port to publish on one of the networks.
-func NewPublish(app *App, network string) kit.Page {
+// NewPublish asks for a port to publish on one of the networks, at first the
+// one last looked at.
+func NewPublish(app *App) kit.Page {
 	names := app.networkNames()
-	if network == "" && len(names) > 0 {
-		network = names[0]
-	}
+	network, _, _ := app.chosen()
 	p := &form{app: app, title: "Publish a port", intro: assets.Mode("publish")}
 	p.plan = func(f *kit.Form, w modes.World) (*ops.Plan, error) {
 		return modes.Publish{Network: f.Value("network"), Port: f.Value("publish")}.Plan(w)
@@ -161,14 +160,16 @@ func (p *form) submit() tea.Cmd {
 	return p.app.Push(newPreview(p.app, p.made))
 }
 
-// Actions tells of the keys, which Update takes: everything else is text.
-func (p *form) Actions() []kit.Action {
-	none := func() tea.Cmd { return nil }
+// Actions are none: every key is text, or one of the hints.
+func (p *form) Actions() []kit.Action { return nil }
+
+// Hints are the keys that Update takes for itself.
+func (p *form) Hints() []kit.Action {
 	return []kit.Action{
-		{ID: "form.preview", Binding: kit.Bind("enter", "preview the steps"), Bar: 10, Run: none, Quiet: true},
-		{ID: "form.next", Binding: kit.Bind("tab", "next field", "tab", "down"), Bar: 20, Run: none, Quiet: true},
-		{ID: "form.previous", Binding: kit.Bind("shift+tab", "previous field", "shift+tab", "up"), Run: none, Quiet: true},
-		{ID: "form.back", Binding: kit.Bind("esc", "back"), Bar: 90, Run: p.app.Pop, Quiet: true},
+		{ID: "form.preview", Binding: kit.Bind("enter", "preview the steps"), Bar: 10},
+		{ID: "form.next", Binding: kit.Bind("tab", "next field", "tab", "down"), Bar: 20},
+		{ID: "form.previous", Binding: kit.Bind("shift+tab", "previous field", "shift+tab", "up"), Bar: 30},
+		{ID: "form.back", Binding: kit.Bind("esc", "back"), Bar: 90},
 	}
 }
 

@@ -226,7 +226,7 @@ func (p *links) Actions() []kit.Action {
 			}
 			return ""
 		}},
-		p.app.deleteAction(owner, "select a link that was made here: only those can be deleted"),
+		p.app.deleteAction(owner, "select a link made here"),
 	}
 	own = append(own, p.app.copyActions(func() (string, string) {
 		if !ok {

@@ -87,7 +87,7 @@ func networkMap(th *kit.Theme, u uplink, name string, m ops.Made, w int) []strin
 	}
 	inner = min(max(inner, 30), w-6)
 	joint := map[bool]string{true: "┴", false: "─"}[u.link != ""]
-	say("  ┌──"+joint+"─ ", th.Dim.Render("host")+th.Line.Render(" "+repeat("─", inner-7)+"┐"))
+	say("  ┌──"+joint+"─ ", th.Dim.Render("host")+th.Line.Render(" "+repeat("─", inner-8)+"┐"))
 	for _, l := range box {
 		say("  │ ", kit.Fit(l, inner)+th.Line.Render(" │"))
 	}

@@ -157,7 +157,7 @@ func (p *namespaces) Actions() []kit.Action {
 		return p.app.ownerOfNS(sel.Name)
 	}
 	own := []kit.Action{open, p.Toggle("o"),
-		p.app.deleteAction(owner, "select a namespace that was made here: only those can be deleted")}
+		p.app.deleteAction(owner, "select a namespace made here")}
 	own = append(own, p.app.copyActions(func() (string, string) {
 		if !ok {
 			return "", ""

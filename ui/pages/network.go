@@ -22,7 +22,7 @@ type network struct {
 
 // newNetwork shows the network that plan made, or added to.
 func newNetwork(app *App, name string, plan *ops.Plan) *network {
-	p := &network{app: app, name: name, made: plan.Made, note: capital(plan.Title) + ": done."}
+	p := &network{app: app, name: name, made: plan.Made, note: capital(plan.Title) + ": done. z takes it back."}
 	p.list.set(plan.Steps)
 	for i := range p.list.phase {
 		p.list.phase[i] = ops.PhaseDone

@@ -122,7 +122,7 @@ func (a *App) askDelete(e *ops.Entry) tea.Cmd {
 	return nil
 }
 
-// askUndo asks, and takes back the last change.
+// askUndo asks, and takes back one change.
 func (a *App) askUndo(e ops.Entry) tea.Cmd {
 	a.Ask(&kit.Confirm{
 		Ask:     "Undo: " + e.Title + "?",
@@ -136,6 +136,25 @@ func (a *App) askUndo(e ops.Entry) tea.Cmd {
 		},
 	})
 	return nil
+}
+
+// NoChange says why there is nothing to undo, "" if there is.
+func (a *App) NoChange() string {
+	if len(a.History) == 0 {
+		return "nothing has been changed"
+	}
+	return ""
+}
+
+// UndoLast asks, and takes back the last change.
+func (a *App) UndoLast() tea.Cmd { return a.askUndo(a.History[0]) }
+
+// NoNetwork says why no port can be published, "" if one can.
+func (a *App) NoNetwork() string {
+	if len(a.networkNames()) == 0 {
+		return "there is no network yet: n builds one"
+	}
+	return ""
 }
 
 // deleteAction deletes what owner names; why tells what to select.

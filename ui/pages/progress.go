@@ -23,6 +23,7 @@ type progress struct {
 	text   string
 	err    error
 	failed []string // what the steps said
+	stuck  bool     // a step could not be taken back
 }
 
 // overMsg ends a progress page's work.
@@ -87,6 +88,7 @@ func (p *progress) progress(m ops.Progress) {
 	p.list.phase[m.Index] = m.Phase
 	p.list.cursor = m.Index
 	if m.Err != nil {
+		p.stuck = p.stuck || m.Phase == ops.PhaseUndo
 		p.failed = append(p.failed, fmt.Sprintf("step %d: %v", m.Index+1, m.Err))
 	}
 }
@@ -105,8 +107,7 @@ func (p *progress) end(m overMsg) tea.Cmd {
 		if p.plan.On != "" {
 			name = p.plan.On
 		}
-		return tea.Batch(reload, p.app.Replace(newNetwork(p.app, name, p.plan)),
-			p.app.Toast(kit.Success, capital(p.plan.Title)+": done. z takes it back."))
+		return tea.Batch(reload, p.app.Replace(newNetwork(p.app, name, p.plan)))
 	}
 	return tea.Batch(reload, p.app.Pop(), p.app.Toast(kit.Success, m.text))
 }
@@ -148,8 +149,11 @@ func (p *progress) headline(th *kit.Theme, w int) string {
 	switch {
 	case p.err != nil:
 		state = th.Bad.Render("✗ failed")
-		if p.plan != nil {
-			state += th.Dim.Render(": what had been done was taken back, unless a step below says otherwise")
+		switch {
+		case p.stuck:
+			state += th.Warn.Render(": not all of it could be taken back")
+		case p.plan != nil:
+			state += th.Dim.Render(": what had been done was taken back")
 		}
 		return "  " + kit.Cut(state, w-4)
 	case p.over:

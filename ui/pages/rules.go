@@ -3,7 +3,9 @@ package pages
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
@@ -43,15 +45,15 @@ func keyOf(r ruleRow) ruleKey {
 func newRules(app *App) *rules {
 	p := &rules{app: app, counts: map[ruleKey]uint64{}}
 	p.Table = kit.NewTable(keyOf,
-		kit.Column[ruleRow]{Title: "Namespace", Cell: func(r ruleRow) string { return r.ns.Name }, Max: 16, Style: dimCell[ruleRow], Priority: 1},
+		kit.Column[ruleRow]{Title: "NS", Cell: func(r ruleRow) string { return r.ns.Name }, Min: 4, Max: 16, Style: dimCell[ruleRow], Priority: 2},
 		kit.Column[ruleRow]{Title: "Engine", Cell: func(r ruleRow) string { return r.Engine }, Style: dimCell[ruleRow], Priority: 4},
-		kit.Column[ruleRow]{Title: "Table/chain", Cell: func(r ruleRow) string { return r.Family + " " + r.Table + "/" + r.Chain }, Max: 34, Priority: 2, Style: dimCell[ruleRow]},
-		kit.Column[ruleRow]{Title: "Hook", Cell: hook, Priority: 3, Min: 11},
-		kit.Column[ruleRow]{Title: "Packets", Cell: packets, Right: true, Style: packetStyle,
+		kit.Column[ruleRow]{Title: "Table/chain", Cell: func(r ruleRow) string { return r.Family + " " + r.Table + "/" + r.Chain }, Max: 34, Priority: 3, Style: dimCell[ruleRow]},
+		kit.Column[ruleRow]{Title: "Hook", Cell: hook, Priority: 1, Min: 11},
+		kit.Column[ruleRow]{Title: "Pkts", Cell: packets, Right: true, Style: packetStyle,
 			Compare: func(a, b ruleRow) int { return cmp.Compare(counter(a).Packets, counter(b).Packets) }},
 		kit.Column[ruleRow]{Title: "Bytes", Cell: bytes, Right: true, Style: dimCell[ruleRow], Priority: 5,
 			Compare: func(a, b ruleRow) int { return cmp.Compare(counter(a).Bytes, counter(b).Bytes) }},
-		kit.Column[ruleRow]{Title: "Rule", Cell: func(r ruleRow) string { return r.Text }, Style: strongCell[ruleRow], Flex: true, Min: 44},
+		kit.Column[ruleRow]{Title: "Rule", Cell: func(r ruleRow) string { return brief(r.Text) }, Style: strongCell[ruleRow], Flex: true, Min: 56},
 		kit.Column[ruleRow]{Title: "Handle", Cell: func(r ruleRow) string { return fmt.Sprint(r.Handle) }, Right: true, Wide: true, Priority: 6},
 	)
 	p.PaneTitle = func(r ruleRow) string {
@@ -59,6 +61,16 @@ func newRules(app *App) *rules {
 	}
 	p.Pane = func(th *kit.Theme, r ruleRow, w int) []string { return kit.Sections(th, w, p.about(r)) }
 	return p
+}
+
+var (
+	counters = regexp.MustCompile(`counter packets \d+ bytes \d+ ?`)
+	comments = regexp.MustCompile(` comment "[^"]*"`)
+)
+
+// brief is a rule's text without what stands elsewhere: counters and comment.
+func brief(text string) string {
+	return strings.TrimSpace(comments.ReplaceAllString(counters.ReplaceAllString(text, ""), ""))
 }
 
 func hook(r ruleRow) string {
@@ -234,7 +246,7 @@ func (p *rules) Actions() []kit.Action {
 			p.seen = nil
 			return nil
 		}},
-		p.app.deleteAction(owner, "select a rule that was made here: only those can be deleted"),
+		p.app.deleteAction(owner, "select a rule made here"),
 	}
 	own = append(own, p.app.copyActions(func() (string, string) {
 		if !ok {

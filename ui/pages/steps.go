@@ -98,15 +98,20 @@ func (l *stepList) step(th *kit.Theme, i, w int) []string {
 	if l.compact {
 		return []string{lead + th.Text.Render(kit.Cut(kit.Safe(l.steps[i].Shell()), room))}
 	}
-	style := th.Strong
+	style, why := th.Strong, kit.Safe(l.steps[i].Why())
+	if i > 0 && l.steps[i-1].Why() == l.steps[i].Why() {
+		why = "" // it was said just above
+	}
 	if w >= 130 {
 		half := room * 11 / 20
 		left := styled(style.Render, kit.Wrap(kit.Safe(l.steps[i].Shell()), half-2))
-		right := styled(th.Dim.Render, kit.Wrap(kit.Safe(l.steps[i].Why()), room-half))
+		right := styled(th.Dim.Render, kit.Wrap(why, room-half))
 		return indented(kit.Columns(left, right, half), lead, indent)
 	}
 	lines := styled(style.Render, shell)
-	lines = append(lines, styled(th.Dim.Render, kit.Wrap(kit.Safe(l.steps[i].Why()), room))...)
+	if why != "" {
+		lines = append(lines, styled(th.Dim.Render, kit.Wrap(why, room))...)
+	}
 	return indented(lines, lead, indent)
 }
 

@@ -1,0 +1,169 @@
+package ui
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vethscope/capture"
+)
+
+var update = flag.Bool("update", false, "write testdata/*.golden anew")
+
+// golden compares a screen with the one that was looked at and found right.
+func golden(t *testing.T, name, screen string) {
+	t.Helper()
+	lines := strings.Split(screen, "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(l, " ")
+	}
+	got := strings.Join(lines, "\n") + "\n"
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: the screen is\n%s\nbut was\n%s", name, got, want)
+	}
+}
+
+func packets(d *drive) {
+	list := rewrites()
+	msg := CaptureMsg{Rewrites: list}
+	for _, r := range list {
+		msg.Records = append(msg.Records, r.BeforeRecord, r.AfterRecord)
+	}
+	msg.Stats = []capture.Stats{{Point: list[0].BeforeRecord.Point, Packets: 2, Bytes: 148}, {Point: list[0].AfterRecord.Point, Packets: 2, Bytes: 148}}
+	d.send(msg)
+}
+
+// screens are what a person sees on the way through the program.
+var screens = []struct {
+	name string
+	at   func(t *testing.T, w, h int) *drive
+}{
+	{"start", func(t *testing.T, w, h int) *drive { return newDrive(t, w, h) }},
+	{"namespaces", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1") }},
+	{"links", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "2 j j") }},
+	{"links-detail", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "2 j j j enter") }},
+	{"links-of-one", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1 enter") }},
+	{"links-filter", func(t *testing.T, w, h int) *drive {
+		d := built2(t, w, h, "2 /")
+		d.typed("bridge")
+		return d
+	}},
+	{"routes", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "3") }},
+	{"rules", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "4") }},
+	{"rules-detail", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "4 o enter enter") }},
+	{"rules-none", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.press("4")
+		return d
+	}},
+	{"capture-none", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "5") }},
+	{"capture", func(t *testing.T, w, h int) *drive {
+		d := built(t, w, h)
+		d.press("r")
+		packets(d)
+		return d
+	}},
+	{"capture-all-fields", func(t *testing.T, w, h int) *drive {
+		d := built(t, w, h)
+		d.press("r")
+		packets(d)
+		d.press("j x")
+		return d
+	}},
+	{"capture-packets", func(t *testing.T, w, h int) *drive {
+		d := built(t, w, h)
+		d.press("r t enter")
+		packets(d)
+		return d
+	}},
+	{"changes", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "6") }},
+	{"form", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.press("n")
+		return d
+	}},
+	{"form-errors", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.press("n")
+		d.typed("-with-a-long-name")
+		d.press("tab backspace")
+		d.typed("0")
+		d.press("tab ctrl+u")
+		d.typed("10.10.0.0/25")
+		return d
+	}},
+	{"preview", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.press("n enter j j")
+		return d
+	}},
+	{"confirm", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.press("n enter enter")
+		return d
+	}},
+	{"failed", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.b.fail = errors.New("create bridge network web: step 3 (ip link add web type bridge): operation not permitted")
+		d.press("n enter enter y")
+		return d
+	}},
+	{"result", func(t *testing.T, w, h int) *drive { return built(t, w, h) }},
+	{"publish", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "P") }},
+	{"delete", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1 G d") }},
+	{"menu", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1 a") }},
+	{"help", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "4 ?") }},
+	{"palette", func(t *testing.T, w, h int) *drive {
+		d := built2(t, w, h, "1 ctrl+p")
+		d.typed("pub")
+		return d
+	}},
+	{"goto", func(t *testing.T, w, h int) *drive {
+		d := built2(t, w, h, "1 :")
+		d.typed("ro")
+		return d
+	}},
+}
+
+func built2(t *testing.T, w, h int, keys string) *drive {
+	d := built(t, w, h)
+	d.press("esc")
+	d.press(keys)
+	return d
+}
+
+func TestScreens(t *testing.T) {
+	for _, size := range []struct {
+		name string
+		w, h int
+	}{{"80x24", 80, 24}, {"160x45", 160, 45}} {
+		for _, s := range screens {
+			t.Run(s.name+"/"+size.name, func(t *testing.T) {
+				golden(t, s.name+"-"+size.name, s.at(t, size.w, size.h).look())
+			})
+		}
+	}
+}
