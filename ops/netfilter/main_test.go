@@ -58,7 +58,7 @@ func compareLines(t *testing.T, got, want []string) {
 	}
 }
 
-// rulesOf are the lines inside the chains of `nft list ruleset`.
+// rulesOf are the lines inside the chains of `nft -s list ruleset`.
 func rulesOf(listing string) []string {
 	var out []string
 	inChain := false

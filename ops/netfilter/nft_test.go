@@ -132,5 +132,5 @@ func TestNFTTextIsWhatNFTLists(t *testing.T) {
 			t.Errorf("engine of %q: %s", r.Text, r.Engine)
 		}
 	}
-	compareLines(t, got, rulesOf(sandboxtest.Run(t, ns, "nft", "list", "ruleset")))
+	compareLines(t, got, rulesOf(sandboxtest.Run(t, ns, "nft", "-s", "list", "ruleset")))
 }

@@ -14,7 +14,7 @@ type Rule struct {
 	Handle   uint64 `json:"handle"`
 	Position int    `json:"position"` // 1 is the first rule of its chain
 	// Text is the rule in the engine's own words: nft syntax for nft,
-	// iptables-save syntax for iptables-nft. Parts that could not be decoded
+	// iptables-save syntax for iptables-nft; without the counters' values. Parts that could not be decoded
 	// are shown raw inside it, and Unknown names them.
 	Text    string   `json:"text"`
 	Unknown []string `json:"unknown,omitempty"`
