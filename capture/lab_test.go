@@ -214,8 +214,12 @@ func translations(t testing.TB, each func(Translation)) (stop func()) {
 	})
 	return sync.OnceFunc(func() {
 		settle()
-		conn.Close()
-		<-errs // the worker has ended
+		conn.Close() // waits for the worker
+		select {     // closing is silent, anything else is not
+		case err := <-errs:
+			t.Error(err)
+		default:
+		}
 		close(events)
 		all.Wait()
 	})
