@@ -53,6 +53,21 @@ type Made struct {
 	Gateway6   string      `json:"gateway6,omitempty"`
 	Containers []Container `json:"containers,omitempty"`
 	Published  []Published `json:"published,omitempty"`
+	// Proofs are what can be tried on it, to see that it does what it should,
+	// and does not do what it cannot.
+	Proofs []Proof `json:"proofs,omitempty"`
+}
+
+// Proof is one thing to try on a network, with what must come of it.
+type Proof struct {
+	Kind   string `json:"kind"`   // "ping" or "get"
+	From   string `json:"from"`   // namespace
+	Target string `json:"target"` // an address, or a URL for "get"
+	// Serve is the namespace and port of the server that "get" needs,
+	// "web-1:80"; one that is there already serves, too.
+	Serve string `json:"serve,omitempty"`
+	Want  bool   `json:"want"` // false: it must not get through
+	Why   string `json:"why"`  // one sentence
 }
 
 // Container is a namespace that plays a container.
