@@ -132,11 +132,12 @@ func (b *backend) Ping(ctx context.Context, fromNS, dst string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	for _, r := range res.Replies {
-		if r.Problem != "" {
-			return "", fmt.Errorf("ping %s: %s", dst, r.Problem)
-		}
-		return fmt.Sprintf("%s answered in %s", r.From, r.RTT.Round(time.Microsecond)), nil
+	if len(res.Replies) == 0 {
+		return "", fmt.Errorf("ping %s: no answer", dst)
 	}
-	return "", fmt.Errorf("ping %s: no answer", dst)
+	r := res.Replies[0]
+	if r.Problem != "" {
+		return "", fmt.Errorf("ping %s: %s", dst, r.Problem)
+	}
+	return fmt.Sprintf("%s answered in %s", r.From, r.RTT.Round(time.Microsecond)), nil
 }
