@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"sync"
 	"time"
@@ -46,7 +47,11 @@ func follow(ctx context.Context, points []capture.Point, o capture.Options) (*fo
 		flows: make(chan capture.Translation, 1024), notices: make(chan string, 16),
 	}
 	for _, ns := range natNamespaces(points) {
-		if err := f.watchFlows(ctx, ns); err != nil {
+		err := f.watchFlows(ctx, ns)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, netfilter.ErrUnsupported) {
+			// The packets can be shown all the same.
+			f.notice(fmt.Sprintf("rewritten packets are not recognized: %v", err))
+		} else if err != nil {
 			f.close()
 			return nil, err
 		}
