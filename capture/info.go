@@ -143,6 +143,8 @@ func icmpInfo(rec *Record) string {
 		return fmt.Sprintf("Neighbor Solicitation for %s", netip.AddrFrom16([16]byte(rec.payload[:16])))
 	case v6 && s.ICMPType == layers.ICMPv6TypeNeighborAdvertisement && len(rec.payload) >= 16:
 		return fmt.Sprintf("Neighbor Advertisement %s", netip.AddrFrom16([16]byte(rec.payload[:16])))
+	case v6 && s.ICMPType == layers.ICMPv6TypeMLDv2MulticastListenerReportMessageV2: // gopacket has no name for it
+		return "Multicast Listener Report v2"
 	}
 	text := layers.CreateICMPv4TypeCode(s.ICMPType, s.ICMPCode).String()
 	if v6 {
