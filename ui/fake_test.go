@@ -224,7 +224,7 @@ func (d *drive) run(cmd tea.Cmd) {
 func (d *drive) look() string {
 	d.t.Helper()
 	s := d.m.View()
-	if d.m.w <= 0 {
+	if d.m.w <= 0 || d.m.h <= 0 {
 		return s
 	}
 	lines := strings.Split(s, "\n")

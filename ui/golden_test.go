@@ -167,3 +167,7 @@ func TestScreens(t *testing.T) {
 		}
 	}
 }
+
+func statsOf(p capture.Point, packets, dropped, skipped uint64) capture.Stats {
+	return capture.Stats{Point: p, Packets: packets, Dropped: dropped, Skipped: skipped}
+}

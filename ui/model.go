@@ -115,8 +115,11 @@ func (m *Model) key(msg tea.KeyMsg) tea.Cmd {
 	if msg.String() == "ctrl+c" {
 		return tea.Quit
 	}
-	if m.tooSmall() && msg.String() != "q" {
-		return nil // nobody sees what a key would do
+	if m.tooSmall() { // nobody sees what another key would do
+		if msg.String() == "q" {
+			return tea.Quit
+		}
+		return nil
 	}
 	if m.dialogs.Len() > 0 {
 		return m.dialogs.Update(msg)
@@ -162,6 +165,9 @@ func (m *Model) Pop() tea.Cmd {
 	m.stack = m.stack[:len(m.stack)-1]
 	return tea.Batch(m.show(old, false), m.show(m.page(), true))
 }
+
+// Home closes all pages over the tab.
+func (m *Model) Home() tea.Cmd { return m.goTab(m.tab) }
 
 // Goto shows the tab with this title, and closes what is over it.
 func (m *Model) Goto(title string) tea.Cmd {

@@ -4,10 +4,10 @@ import (
 	"strings"
 )
 
-// A Fact is one labelled value of a Section.
+// A Fact is one labelled value of a Section. Both are made safe when drawn.
 type Fact struct {
 	Label string
-	Value string // made safe when drawn
+	Value string
 }
 
 // A Section is a heading with facts, or with text, under it.
@@ -61,14 +61,14 @@ func section(th *Theme, w int, s Section) []string {
 	}
 	label := 0
 	for _, f := range s.Facts {
-		label = max(label, Width(f.Label)+2)
+		label = max(label, Width(Safe(f.Label))+2)
 	}
 	label = min(label, maxLabel, w/2)
 	for _, f := range s.Facts {
 		for i, l := range Wrap(Safe(f.Value), w-label) {
 			name := ""
 			if i == 0 {
-				name = f.Label
+				name = Safe(f.Label)
 			}
 			if th.Plain {
 				name += ":"
@@ -95,20 +95,41 @@ type Pair struct {
 	Changed       bool
 }
 
+// maxHalf bounds the columns of a comparison: eyes go to and fro between them.
+const maxHalf = 40
+
 // Compare draws pairs side by side in lines of at most w cells. What changed is
 // marked with "≠" and set in bold; only leaves out the fields that did not.
+// Where there is room, the second half of the headings stands beside the first.
 func Compare(th *Theme, w int, before, after string, pairs []Pair, only bool) []string {
+	if only || th.Plain || w < 130 {
+		return compare(th, w, before, after, pairs, only)
+	}
+	at := len(pairs)
+	for i, p := range pairs {
+		if p.Heading != "" && i > 0 && abs(2*i-len(pairs)) < abs(2*at-len(pairs)) {
+			at = i
+		}
+	}
+	half := w/2 - 2
+	left := compare(th, half, before, after, pairs[:at], false)
+	return Columns(left, compare(th, half, before, after, pairs[at:], false), half+4)
+}
+
+func abs(n int) int { return max(n, -n) }
+
+func compare(th *Theme, w int, before, after string, pairs []Pair, only bool) []string {
 	c := comparison{th: th, label: 6}
 	for _, p := range pairs {
-		c.label = max(c.label, Width(p.Label))
+		c.label = max(c.label, Width(Safe(p.Label)))
 		if only {
 			c.indent = max(c.indent, Width(p.Heading)+2)
 		}
 	}
 	c.label, c.indent = min(c.label, maxLabel), min(c.indent, maxLabel)
-	c.half = max(8, (w-c.indent-c.label-6)/2)
+	c.half = min(max(8, (w-c.indent-c.label-6)/2), maxHalf)
 	title := strings.Repeat(" ", c.indent+c.label+3) + Fit("before  "+Safe(before), c.half) + "   " + Cut("after  "+Safe(after), c.half)
-	lines := []string{th.Dim.Render(title)}
+	lines := []string{th.Dim.Render(Cut(title, w))}
 	heading := ""
 	for _, p := range pairs {
 		switch {
@@ -140,7 +161,7 @@ func (c comparison) line(p Pair) string {
 			mark = "* "
 		}
 	}
-	return name.Render(mark+Fit(p.Label, c.label)+" ") +
+	return name.Render(mark+Fit(Safe(p.Label), c.label)+" ") +
 		value.Render(Fit(Safe(p.Before), c.half)) + th.Dim.Render(sep) +
 		value.Render(Cut(Safe(p.After), c.half))
 }

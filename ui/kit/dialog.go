@@ -96,7 +96,7 @@ func overlay(th *Theme, screen string, box []string, bw, w, h int) string {
 		l = ansi.Strip(l)
 		if j := i - y; j >= 0 && j < len(box) {
 			left := Fit(ansi.Truncate(l, x, ""), x)
-			right := ansi.TruncateLeft(l, x+bw, "")
+			right := dropLeft(l, x+bw)
 			lines[i] = th.Line.Render(left) + box[j] + th.Line.Render(right)
 			continue
 		}

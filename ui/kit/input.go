@@ -58,7 +58,7 @@ func (in *Input) View(th *Theme, w int, focused bool) string {
 		under, after = string(runes[at]), string(runes[at+1:])
 	}
 	if over := Width(before) + Width(under) + 1 - w; over > 0 {
-		before = ansi.TruncateLeft(before, over, "…")
+		before = ansi.TruncateLeft(before, over+2, "…") // a wide character may leave half a cell
 	}
 	if th.Mono {
 		return Cut(before+"▏"+under+after, w)

@@ -21,6 +21,7 @@ type Column[T any] struct {
 	Max     int                            // cells, 0 for no limit
 	Flex    bool                           // gives way where there is no room
 	Right   bool                           // aligned to the right
+	Ends    bool                           // cut in the middle: the end matters, too
 	// Priority: columns with larger numbers are left out first where the
 	// screen is narrow; those with 0 never are.
 	Priority int

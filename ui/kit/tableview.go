@@ -108,7 +108,11 @@ func (t *Table[K, T]) line(th *Theme, cols, widths []int, at, w int) string {
 		if col.Style != nil {
 			style = col.Style(th, row)
 		}
-		cell := align(Safe(col.Cell(row)), widths[i], col.Right)
+		cell := Safe(col.Cell(row))
+		if col.Ends {
+			cell = CutMiddle(cell, widths[i])
+		}
+		cell = align(cell, widths[i], col.Right)
 		if i < len(cols)-1 {
 			cell += strings.Repeat(" ", gap)
 		}

@@ -50,6 +50,27 @@ func Cut(s string, w int) string {
 	return ansi.Truncate(s, w, "…")
 }
 
+// CutMiddle shortens s, which has no styling, to at most w cells and keeps both
+// of its ends, for text whose end says as much as its beginning.
+func CutMiddle(s string, w int) string {
+	n := Width(s)
+	if n <= w || w < 8 {
+		return Cut(s, w)
+	}
+	tail := w / 2
+	return ansi.Truncate(s, w-tail-1, "") + "…" + dropLeft(s, n-tail)
+}
+
+// dropLeft is s without its first n cells; a space stands for half a character.
+func dropLeft(s string, n int) string {
+	left := max(0, Width(s)-n)
+	for more := 0; ; more++ {
+		if rest := ansi.TruncateLeft(s, n+more, ""); Width(rest) <= left {
+			return strings.Repeat(" ", max(0, left-Width(rest))) + rest
+		}
+	}
+}
+
 // Fit makes s exactly w cells wide.
 func Fit(s string, w int) string {
 	s = Cut(s, w)

@@ -6,6 +6,7 @@ package pages
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -74,6 +75,7 @@ type Host interface {
 	Push(kit.Page) tea.Cmd    // opens a page over the current one
 	Replace(kit.Page) tea.Cmd // puts a page in place of the one on top
 	Pop() tea.Cmd             // closes the page on top
+	Home() tea.Cmd            // closes all pages over the tab
 	Goto(title string) tea.Cmd
 	Ask(kit.Dialog)
 	Toast(kit.Level, string) tea.Cmd
@@ -160,7 +162,9 @@ func (a *App) world() modes.World {
 	if snap == nil {
 		snap = &inventory.Snapshot{}
 	}
-	return modes.WorldOf(snap, a.History)
+	oldest := slices.Clone(a.History) // first, as in the journal: what builds on a network comes after it
+	slices.Reverse(oldest)
+	return modes.WorldOf(snap, oldest)
 }
 
 // waiting says why there is nothing to see, before the first snapshot and after.

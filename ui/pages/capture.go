@@ -76,10 +76,10 @@ func newCapture(app *App) *Capture {
 		kit.Column[packet]{Title: "Flow", Cell: func(r packet) string { return fmt.Sprint(r.rewrite.Flow) }, Right: true},
 		kit.Column[packet]{Title: "Way", Cell: way, Style: wayStyle},
 		kit.Column[packet]{Title: "Proto", Cell: func(r packet) string { return r.rewrite.Protocol }, Style: dimCell[packet], Priority: 3},
-		kit.Column[packet]{Title: "Rewritten", Cell: func(r packet) string { return rewritten(r.rewrite) }, Style: strongCell[packet], Min: 44},
+		kit.Column[packet]{Title: "Rewritten", Cell: func(r packet) string { return rewritten(r.rewrite) }, Style: strongCell[packet], Min: 20},
 		kit.Column[packet]{Title: "Between", Cell: func(r packet) string { return r.rewrite.Before.Point + " → " + r.rewrite.After.Point }, Style: dimCell[packet], Priority: 4},
 		kit.Column[packet]{Title: "By", Cell: func(r packet) string { return ruleName(r.rewrite.Rule) }, Style: dimCell[packet], Priority: 5, Max: 36},
-		kit.Column[packet]{Title: "Packet", Cell: func(r packet) string { return r.rewrite.Info }, Flex: true, Min: 8, Priority: 2},
+		kit.Column[packet]{Title: "Packet", Cell: func(r packet) string { return behindPorts(r.rewrite.Info) }, Flex: true, Min: 8, Priority: 2},
 		kit.Column[packet]{Title: "Took", Cell: func(r packet) string { return r.rewrite.Elapsed.Round(time.Microsecond).String() }, Right: true, Wide: true, Priority: 6},
 	)
 	p.packets.Table = kit.NewTable(serial,
@@ -146,6 +146,15 @@ func rewritten(r *capture.Rewrite) string {
 		return strings.Join(r.Changed, " ")
 	}
 	return strings.Join(out, ", ")
+}
+
+// behindPorts is the part of a TCP packet's line that does not repeat its
+// ports: "[SYN, ACK] Seq=…".
+func behindPorts(info string) string {
+	if at := strings.Index(info, "["); at > 0 {
+		return info[at:]
+	}
+	return info
 }
 
 func ruleName(r *capture.RuleRef) string {

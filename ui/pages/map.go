@@ -75,7 +75,7 @@ func networkMap(th *kit.Theme, u uplink, name string, m ops.Made, w int) []strin
 		return plainMap(u, name, m)
 	}
 	var lines []string
-	say := func(tree, text string) { lines = append(lines, th.Line.Render(tree)+text) }
+	say := func(tree, text string) { lines = append(lines, th.Dim.Render(tree)+text) }
 	if u.link != "" {
 		say("", "  "+th.Strong.Render(kit.Safe(u.ns))+"  "+th.Text.Render(u.faddr))
 		say("     │", "")
@@ -87,9 +87,9 @@ func networkMap(th *kit.Theme, u uplink, name string, m ops.Made, w int) []strin
 	}
 	inner = min(max(inner, 30), w-6)
 	joint := map[bool]string{true: "┴", false: "─"}[u.link != ""]
-	say("  ┌──"+joint+"─ ", th.Dim.Render("host")+th.Line.Render(" "+repeat("─", inner-8)+"┐"))
+	say("  ┌──"+joint+"─ ", th.Dim.Render("host "+repeat("─", inner-8)+"┐"))
 	for _, l := range box {
-		say("  │ ", kit.Fit(l, inner)+th.Line.Render(" │"))
+		say("  │ ", kit.Fit(l, inner)+th.Dim.Render(" │"))
 	}
 	say("  └──┬"+repeat("─", inner-1)+"┘", "")
 	for i, c := range m.Containers {

@@ -79,11 +79,11 @@ func (a *App) probeActions() []kit.Action {
 // request asks for a page through the published port, from outside, and shows
 // the packets.
 func (a *App) request() tea.Cmd {
-	name, m, _ := a.chosen()
+	_, m, _ := a.chosen()
 	u := a.uplink()
 	port, c, _ := tcpPort(m)
 	url := requestURL(u, port)
-	what := fmt.Sprintf("GET %s from %s, published by %s", url, u.ns, name)
+	what := fmt.Sprintf("GET %s from %s", url, u.ns)
 	return a.watch(what, c, func(ctx context.Context) (string, error) { return a.Backend.Request(ctx, u.ns, url) })
 }
 

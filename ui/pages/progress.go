@@ -79,11 +79,11 @@ func (p *progress) progress(m ops.Progress) {
 	if p.over || m.Plan == nil || (p.plan != nil && m.Plan != p.plan) {
 		return
 	}
+	if m.Index < 0 || m.Index >= len(m.Plan.Steps) {
+		return
+	}
 	if p.plan == nil && (len(p.list.steps) != len(m.Plan.Steps) || m.Plan.Steps[0] != p.list.steps[0]) {
 		p.list.set(m.Plan.Steps) // the next one of the plans that are taken back
-	}
-	if m.Index < 0 || m.Index >= len(p.list.phase) {
-		return
 	}
 	p.list.phase[m.Index] = m.Phase
 	p.list.cursor = m.Index
@@ -109,7 +109,7 @@ func (p *progress) end(m overMsg) tea.Cmd {
 		}
 		return tea.Batch(reload, p.app.Replace(newNetwork(p.app, name, p.plan)))
 	}
-	return tea.Batch(reload, p.app.Pop(), p.app.Toast(kit.Success, m.text))
+	return tea.Batch(reload, p.app.Home(), p.app.Toast(kit.Success, m.text))
 }
 
 func (p *progress) count(phases ...ops.Phase) int {
@@ -187,3 +187,6 @@ func (p *progress) Actions() []kit.Action {
 	own = append(own, p.list.copyShell(p.app)...)
 	return append(own, p.list.moves()...)
 }
+
+// Plan is the plan that is being done, nil while one is taken back.
+func (p *progress) Plan() *ops.Plan { return p.plan }

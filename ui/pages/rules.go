@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
@@ -26,7 +27,7 @@ type ruleKey struct {
 type ruleRow struct {
 	ns *inventory.Namespace
 	*netfilter.Rule
-	grown uint64 // packets more than in the snapshot before
+	grown bool // its counter has just moved
 }
 
 // rules is the page of the NAT rules.
@@ -35,6 +36,8 @@ type rules struct {
 	seen   *inventory.Snapshot
 	all    bool // those that are not for NAT, too
 	counts map[ruleKey]uint64
+	grown  map[ruleKey]bool // those whose counter has just moved
+	moves  int              // numbers the moments at which some did
 	kit.Browser[ruleKey, ruleRow]
 }
 
@@ -43,7 +46,7 @@ func keyOf(r ruleRow) ruleKey {
 }
 
 func newRules(app *App) *rules {
-	p := &rules{app: app, counts: map[ruleKey]uint64{}}
+	p := &rules{app: app, counts: map[ruleKey]uint64{}, grown: map[ruleKey]bool{}}
 	p.Table = kit.NewTable(keyOf,
 		kit.Column[ruleRow]{Title: "NS", Cell: func(r ruleRow) string { return r.ns.Name }, Min: 4, Max: 16, Style: dimCell[ruleRow], Priority: 2},
 		kit.Column[ruleRow]{Title: "Engine", Cell: func(r ruleRow) string { return r.Engine }, Style: dimCell[ruleRow], Priority: 4},
@@ -53,7 +56,7 @@ func newRules(app *App) *rules {
 			Compare: func(a, b ruleRow) int { return cmp.Compare(counter(a).Packets, counter(b).Packets) }},
 		kit.Column[ruleRow]{Title: "Bytes", Cell: bytes, Right: true, Style: dimCell[ruleRow], Priority: 5,
 			Compare: func(a, b ruleRow) int { return cmp.Compare(counter(a).Bytes, counter(b).Bytes) }},
-		kit.Column[ruleRow]{Title: "Rule", Cell: func(r ruleRow) string { return brief(r.Text) }, Style: strongCell[ruleRow], Flex: true, Min: 56},
+		kit.Column[ruleRow]{Title: "Rule", Cell: func(r ruleRow) string { return brief(r.Text) }, Style: strongCell[ruleRow], Flex: true, Min: 56, Ends: true},
 		kit.Column[ruleRow]{Title: "Handle", Cell: func(r ruleRow) string { return fmt.Sprint(r.Handle) }, Right: true, Wide: true, Priority: 6},
 	)
 	p.PaneTitle = func(r ruleRow) string {
@@ -64,7 +67,7 @@ func newRules(app *App) *rules {
 }
 
 var (
-	counters = regexp.MustCompile(`counter packets \d+ bytes \d+ ?`)
+	counters = regexp.MustCompile(`counter (packets \d+ bytes \d+ )?`)
 	comments = regexp.MustCompile(` comment "[^"]*"`)
 )
 
@@ -92,7 +95,7 @@ func packets(r ruleRow) string {
 	switch {
 	case r.Counter == nil:
 		return "-"
-	case r.grown > 0:
+	case r.grown:
 		return fmt.Sprintf("↑%d", r.Counter.Packets)
 	}
 	return fmt.Sprint(r.Counter.Packets)
@@ -107,7 +110,7 @@ func bytes(r ruleRow) string {
 
 func packetStyle(th *kit.Theme, r ruleRow) lipgloss.Style {
 	switch {
-	case r.grown > 0:
+	case r.grown:
 		return th.Changed
 	case counter(r).Packets == 0:
 		return th.Dim
@@ -176,6 +179,30 @@ func (p *rules) Show(visible bool) tea.Cmd {
 	}
 }
 
+// fadeMsg says that counters have been marked as moved for long enough.
+type fadeMsg struct{ moves int }
+
+// fade is how long a counter that moved is marked.
+const fade = 3 * time.Second
+
+// Update counts what moved since the snapshot before.
+func (p *rules) Update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case SnapshotMsg:
+		before := p.moves
+		p.sync()
+		if now := p.moves; now != before {
+			return tea.Tick(fade, func(time.Time) tea.Msg { return fadeMsg{now} })
+		}
+	case fadeMsg:
+		if msg.moves == p.moves {
+			clear(p.grown)
+			p.seen = nil
+		}
+	}
+	return p.Browser.Update(msg)
+}
+
 // forNAT says whether a rule rewrites, or stands in or under a NAT chain.
 func forNAT(ns *inventory.Namespace, r *netfilter.Rule) bool {
 	if r.NAT != nil || r.Table == "nat" {
@@ -202,8 +229,10 @@ func (p *rules) sync() {
 			r := ruleRow{ns: ns, Rule: &ns.Rules[j]}
 			now := counter(r).Packets
 			if before, known := p.counts[keyOf(r)]; known && now > before {
-				r.grown = now - before
+				p.grown[keyOf(r)] = true
+				p.moves++
 			}
+			r.grown = p.grown[keyOf(r)]
 			counts[keyOf(r)] = now
 			rows = append(rows, r)
 		}
