@@ -90,16 +90,21 @@ func (s *AddrAdd) Undo(context.Context) error {
 	})
 }
 
-// RouteAdd adds a route by way of a gateway.
+// RouteAdd adds a route by way of a gateway, or straight out of a link.
 type RouteAdd struct {
 	NS   string       `json:"ns,omitempty"`
 	Dst  netip.Prefix `json:"dst"` // 0.0.0.0/0 or ::/0 is the default route
-	Via  netip.Addr   `json:"via"`
+	Via  netip.Addr   `json:"via"` // zero: what the route leads to is on the link
 	Link string       `json:"link"`
+	// Reason replaces what is said of a default route.
+	Reason string `json:"reason,omitempty"`
 }
 
 func (s *RouteAdd) Kind() string { return "route.add" }
 func (s *RouteAdd) Why() string {
+	if s.Reason != "" {
+		return s.Reason
+	}
 	return fmt.Sprintf("Without it %s only reaches its own subnet; everything else is \"network is unreachable\".", label(s.NS))
 }
 func (s *RouteAdd) Shell() string {
@@ -111,16 +116,27 @@ func (s *RouteAdd) Shell() string {
 	if s.Dst.Addr().Is6() {
 		line += "-6 "
 	}
-	return line + "route add " + dst + " via " + s.Via.String() + " dev " + s.Link
+	return line + "route add " + dst + s.via() + " dev " + s.Link
+}
+
+func (s *RouteAdd) via() string {
+	if !s.Via.IsValid() {
+		return ""
+	}
+	return " via " + s.Via.String()
 }
 
 func (s *RouteAdd) route(l netlink.Link) *netlink.Route {
-	return &netlink.Route{
+	r := &netlink.Route{
 		LinkIndex: l.Attrs().Index,
 		Dst:       ipNet(s.Dst),
 		Gw:        net.IP(s.Via.AsSlice()),
 		Protocol:  unix.RTPROT_BOOT, // as ip-route(8) marks what an admin adds
 	}
+	if !s.Via.IsValid() && s.Dst.Addr().Is4() {
+		r.Scope = unix.RT_SCOPE_LINK
+	}
+	return r
 }
 
 func (s *RouteAdd) family() int {
@@ -157,7 +173,7 @@ func (s *RouteAdd) Do(context.Context) error {
 			return err
 		}
 		if err := h.RouteAdd(s.route(l)); err != nil {
-			return fmt.Errorf("add route to %s via %s: %w", s.Dst, s.Via, err)
+			return fmt.Errorf("add route to %s%s dev %s: %w", s.Dst, s.via(), s.Link, err)
 		}
 		return nil
 	})

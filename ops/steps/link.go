@@ -58,6 +58,8 @@ type VethAdd struct {
 	Name     string `json:"name"`
 	PeerNS   string `json:"peer_ns"`
 	PeerName string `json:"peer_name"`
+	PeerMAC  string `json:"peer_mac,omitempty"` // "" for a random one
+	MTU      int    `json:"mtu,omitempty"`      // of both ends, 0 for the kernel's 1500
 	Mark     string `json:"mark"`
 	Index    int    `json:"index,omitempty"` // of Name, once made
 }
@@ -68,11 +70,18 @@ func (s *VethAdd) Why() string {
 		s.Name, label(s.NS), s.PeerName, label(s.PeerNS))
 }
 func (s *VethAdd) Shell() string {
-	peer := s.PeerName
+	peer, mtu := s.PeerName, ""
+	if s.PeerMAC != "" {
+		peer += " address " + s.PeerMAC
+	}
+	if s.MTU != 0 {
+		mtu = fmt.Sprintf(" mtu %d", s.MTU)
+		peer += mtu
+	}
 	if s.PeerNS != "" {
 		peer += " netns " + s.PeerNS
 	}
-	return ip(s.NS) + "link add " + s.Name + " type veth peer name " + peer + "; " +
+	return ip(s.NS) + "link add " + s.Name + mtu + " type veth peer name " + peer + "; " +
 		ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
 }
 
@@ -81,6 +90,13 @@ func (s *VethAdd) Check(context.Context) error {
 }
 
 func (s *VethAdd) Do(context.Context) error {
+	var mac net.HardwareAddr
+	if s.PeerMAC != "" {
+		var err error
+		if mac, err = net.ParseMAC(s.PeerMAC); err != nil {
+			return fmt.Errorf("add veth %s: %w", s.Name, err)
+		}
+	}
 	peer, err := os.Open(netns.Path(s.PeerNS))
 	if err != nil {
 		return fmt.Errorf("open namespace %s: %w", s.PeerNS, err)
@@ -88,9 +104,10 @@ func (s *VethAdd) Do(context.Context) error {
 	defer peer.Close()
 	return in(s.NS, func(h *netlink.Handle) error {
 		l := &netlink.Veth{
-			LinkAttrs:     netlink.LinkAttrs{Name: s.Name},
-			PeerName:      s.PeerName,
-			PeerNamespace: netlink.NsFd(int(peer.Fd())),
+			LinkAttrs:        netlink.LinkAttrs{Name: s.Name, MTU: s.MTU},
+			PeerName:         s.PeerName,
+			PeerHardwareAddr: mac,
+			PeerNamespace:    netlink.NsFd(int(peer.Fd())),
 		}
 		if err := h.LinkAdd(l); err != nil {
 			return fmt.Errorf("add veth %s: %w", s.Name, err)
