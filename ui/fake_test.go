@@ -165,6 +165,18 @@ type drive struct {
 	clock time.Time
 	out   strings.Builder
 	quit  bool
+	// timers are the messages of the timers that run.
+	timers []tea.Msg
+}
+
+// wait lets all timers end.
+func (d *drive) wait() {
+	d.t.Helper()
+	timers := d.timers
+	d.timers = nil
+	for _, msg := range timers {
+		d.send(msg)
+	}
 }
 
 func newDrive(t *testing.T, w, h int, change ...func(*Options)) *drive {
@@ -173,7 +185,11 @@ func newDrive(t *testing.T, w, h int, change ...func(*Options)) *drive {
 	r := lipgloss.NewRenderer(io.Discard)
 	r.SetColorProfile(termenv.Ascii)
 	o := Options{World: World{Sandbox: true}, Backend: d.b, Terminal: &d.out, Renderer: r,
-		Now: func() time.Time { return d.clock }}
+		Now: func() time.Time { return d.clock },
+		Tick: func(_ time.Duration, f func(time.Time) tea.Msg) tea.Cmd {
+			d.timers = append(d.timers, f(noon))
+			return nil
+		}}
 	for _, f := range change {
 		f(&o)
 	}
@@ -191,22 +207,14 @@ func (d *drive) send(msg tea.Msg) {
 	d.look()
 }
 
-// slow is a command that only ends after a while, as a toast's does.
-const slow = 50 * time.Millisecond
-
+// run runs a command at once; timers are collected and only fire when a test
+// wants them to.
 func (d *drive) run(cmd tea.Cmd) {
 	d.t.Helper()
 	if cmd == nil {
 		return
 	}
-	done := make(chan tea.Msg, 1)
-	go func() { done <- cmd() }()
-	var msg tea.Msg
-	select {
-	case msg = <-done:
-	case <-time.After(slow):
-		return
-	}
+	msg := cmd()
 	switch msg := msg.(type) {
 	case nil:
 	case tea.QuitMsg:

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -116,9 +117,8 @@ func TestProgressTicksEachStep(t *testing.T) {
 	d := newDrive(t, 100, 40)
 	d.send(SnapshotMsg{Snapshot: world()})
 	d.press("n enter enter")
+	d.clock = d.clock.Add(time.Second)
 	_, cmd := d.m.Update(keyMsg("y")) // its command is held back
-	d.clock = d.clock.Add(1e9)
-	_, cmd = d.m.Update(keyMsg("y"))
 	plan := planOf(t, d)
 	d.send(ProgressMsg{Plan: plan, Index: 0, Phase: ops.PhaseDone})
 	d.send(ProgressMsg{Plan: plan, Index: 1, Phase: ops.PhaseDo})
@@ -263,6 +263,9 @@ func TestCountersThatMoveAreMarkedForAWhile(t *testing.T) {
 	s.Namespaces[0].Rules[0].Counter = &netfilter.Counter{Packets: 8, Bytes: 480}
 	d.send(SnapshotMsg{Snapshot: s})
 	d.sees("↑8")
+	d.wait()
+	d.sees(" 8  ")
+	d.seesNot("↑")
 	d.press("1")
 	d.called("poll true", "poll false")
 }
@@ -274,6 +277,8 @@ func TestCopy(t *testing.T) {
 		t.Errorf("copied %q, not %q", got, want)
 	}
 	d.sees("copied the address")
+	d.wait()
+	d.seesNot("copied")
 }
 
 func TestEscLeavesOneLevel(t *testing.T) {
@@ -352,7 +357,7 @@ func TestPlainIsLinearText(t *testing.T) {
 			t.Errorf("after %s, the screen has frames:\n%s", keys, screen)
 		}
 	}
-	d.sees("vethscope, sandbox. Page 1 of 6: Namespaces.", "selected: name host, kind host")
+	d.sees("vethscope, sandbox. Page 1 of 6: Namespaces.", "Selected, 1 of 5: name host, kind host")
 }
 
 func TestKeyTable(t *testing.T) {
@@ -386,7 +391,7 @@ func TestNoPageHasAKeyTwice(t *testing.T) {
 func TestRandomKeys(t *testing.T) {
 	keys := strings.Fields("j k g G tab shift+tab enter esc / : ? a n d z s S w space p y Y r i c C t x o P ! 1 2 3 4 5 6 " +
 		"up down left right ctrl+p ctrl+d ctrl+u backspace 8 0 , web q")
-	for seed := range uint64(12) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			d := built(t, 80, 24, func(o *Options) { o.Plain = seed%4 == 3 })
@@ -397,7 +402,7 @@ func TestRandomKeys(t *testing.T) {
 					t.Log("keys:", done)
 				}
 			}()
-			for range 400 {
+			for range 300 {
 				switch n := rnd.IntN(40); n {
 				case 0:
 					d.send(tea.WindowSizeMsg{Width: rnd.IntN(180), Height: rnd.IntN(50)})

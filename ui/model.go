@@ -34,6 +34,7 @@ type Options struct {
 	Terminal io.Writer
 	Renderer *lipgloss.Renderer // nil for the default one
 	Now      func() time.Time   // nil for time.Now
+	Tick     kit.Tick           // nil for tea.Tick
 }
 
 // Model is the program's only tea.Model.
@@ -60,8 +61,11 @@ func New(o Options) *Model {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	m := &Model{opts: o, theme: kit.NewTheme(o.Renderer, o.Plain), dialogs: kit.Stack{Now: o.Now}}
-	m.app = &pages.App{Host: m, Backend: o.Backend, World: o.World, Context: o.Context}
+	if o.Tick == nil {
+		o.Tick = tea.Tick
+	}
+	m := &Model{toast: kit.Toast{Tick: o.Tick}, opts: o, theme: kit.NewTheme(o.Renderer, o.Plain), dialogs: kit.Stack{Now: o.Now}}
+	m.app = &pages.App{Host: m, Backend: o.Backend, World: o.World, Context: o.Context, Tick: o.Tick}
 	m.tabs = m.app.All()
 	return m
 }

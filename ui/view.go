@@ -49,13 +49,11 @@ func (m *Model) plain() string {
 	if t := m.toast.View(m.theme, m.w); t != "" {
 		head = append(head, strings.TrimSpace(t))
 	}
-	h := m.h - len(head) - 1
-	var body string
 	if m.dialogs.Len() > 0 {
-		body = m.dialogs.View(m.theme, "", m.w, h)
-	} else {
-		body = m.page().View(m.theme, m.w, h)
+		return kit.Block(head, m.w, len(head)) + "\n" + m.dialogs.View(m.theme, "", m.w, m.h-len(head))
 	}
+	h := m.h - len(head) - 1
+	body := m.page().View(m.theme, m.w, h)
 	keys := "Keys:" + kit.Footer(m.theme, m.shown(), m.w-6)
 	return kit.Block(head, m.w, len(head)) + "\n" + body + "\n" + kit.Fit(keys, m.w)
 }

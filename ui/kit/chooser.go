@@ -189,7 +189,7 @@ func keys(th *Theme, actions []Action, w int) []string {
 		return Cut(s, w)
 	}
 	cols := 1
-	if w >= 60 {
+	if w >= 60 && !th.Plain {
 		cols = 2
 	}
 	rows := (len(actions) + cols - 1) / cols

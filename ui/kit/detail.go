@@ -102,7 +102,10 @@ const maxHalf = 40
 // marked with "≠" and set in bold; only leaves out the fields that did not.
 // Where there is room, the second half of the headings stands beside the first.
 func Compare(th *Theme, w int, before, after string, pairs []Pair, only bool) []string {
-	if only || th.Plain || w < 130 {
+	if th.Plain {
+		return tell(w, pairs, only)
+	}
+	if only || w < 130 {
 		return compare(th, w, before, after, pairs, only)
 	}
 	at := len(pairs)
@@ -114,6 +117,22 @@ func Compare(th *Theme, w int, before, after string, pairs []Pair, only bool) []
 	half := w/2 - 2
 	left := compare(th, half, before, after, pairs[:at], false)
 	return Columns(left, compare(th, half, before, after, pairs[at:], false), half+4)
+}
+
+// tell is a comparison in words.
+func tell(w int, pairs []Pair, only bool) []string {
+	var lines []string
+	for _, p := range pairs {
+		switch {
+		case p.Heading != "":
+			lines = append(lines, Safe(p.Heading)+".")
+		case p.Changed:
+			lines = append(lines, Wrap(Safe(p.Label+" changed from "+p.Before+" to "+p.After)+".", w)...)
+		case !only:
+			lines = append(lines, Wrap(Safe(p.Label+" "+p.Before)+".", w)...)
+		}
+	}
+	return lines
 }
 
 func abs(n int) int { return max(n, -n) }
@@ -157,9 +176,6 @@ func (c comparison) line(p Pair) string {
 	name, value, sep, mark := th.Dim, th.Dim, "   ", "  "
 	if p.Changed {
 		name, value, sep, mark = th.Changed, th.Changed, " → ", "≠ "
-		if th.Plain {
-			mark = "* "
-		}
 	}
 	return name.Render(mark+Fit(Safe(p.Label), c.label)+" ") +
 		value.Render(Fit(Safe(p.Before), c.half)) + th.Dim.Render(sep) +

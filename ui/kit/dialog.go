@@ -178,6 +178,9 @@ func (c *Confirm) View(th *Theme, w, h int) []string {
 		}
 		return th.Dim.Render("  " + name + "  ")
 	}
+	if th.Plain {
+		return append(lines, "", "Answer: "+map[bool]string{true: "yes", false: "no"}[c.yes]+".")
+	}
 	answers := button("No", !c.yes) + "  " + button("Yes", c.yes)
 	return append(lines, "", strings.Repeat(" ", max(0, (w-Width(answers))/2))+answers, "")
 }

@@ -65,11 +65,35 @@ func FuzzSafe(f *testing.F) {
 			if n := Width(Fit(got, w)); n != w {
 				t.Errorf("Fit(%q, %d) has %d cells", got, w, n)
 			}
+			for _, l := range Wrap(got, w) {
+				if n := Width(l); n > max(w, 1) {
+					t.Errorf("Wrap(%q, %d): %q has %d cells", got, w, l, n)
+				}
+			}
 			if n := Width(CutMiddle(got, w)); n > w {
 				t.Errorf("CutMiddle(%q, %d) has %d cells", got, w, n)
 			}
 		}
 	})
+}
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		w    int
+		want string
+	}{
+		{"one two three", 7, "one two|three"},
+		{"ip link set v-web-1 up", 14, "ip link set|v-web-1 up"},
+		{"a verylongword b", 5, "a|veryl|ongwo|rd b"},
+		{"漢字漢字", 5, "漢字|漢字"},
+		{"one\ntwo", 9, "one|two"},
+		{"", 9, ""},
+	} {
+		if got := strings.Join(Wrap(c.in, c.w), "|"); got != c.want {
+			t.Errorf("Wrap(%q, %d) = %q, not %q", c.in, c.w, got, c.want)
+		}
+	}
 }
 
 func TestFooterDropsTheLeastImportant(t *testing.T) {
@@ -231,7 +255,7 @@ func TestChooserFindsAndRuns(t *testing.T) {
 }
 
 func TestToastEndsWithItsOwnTimer(t *testing.T) {
-	var toast Toast
+	toast := Toast{Tick: tea.Tick}
 	toast.Show(Info, "first")
 	old := ToastEnd{toast.serial}
 	toast.Show(Failure, "second\x1b[2J")

@@ -24,7 +24,7 @@ func (t *Table[K, T]) View(th *Theme, w, h int) string {
 	t.top = max(t.top, t.cursor-t.height+1, 0)
 	t.top = max(0, min(t.top, len(t.view)-t.height))
 	if th.Plain {
-		return Block(t.plainLines(), w, h)
+		return Block(t.plainLines(w), w, h)
 	}
 	cols, widths := t.layout(w - gutter)
 	lines := append(make([]string, 0, h), t.header(th, cols, widths))
@@ -132,34 +132,35 @@ func sign(on bool, s string) string {
 	return " "
 }
 
-// plainLines says each row as a sentence, the selected one first in its kind:
-// a screen reader reads from left to right.
-func (t *Table[K, T]) plainLines() []string {
+// plainLines says the selected row first, then each row, as sentences that are
+// wrapped and not cut: a screen reader reads from left to right.
+func (t *Table[K, T]) plainLines(w int) []string {
 	if len(t.view) == 0 {
-		return []string{t.Empty}
+		return Wrap(t.Empty, w)
 	}
-	lines := []string{fmt.Sprintf("%s rows.", t.Tell())}
+	var lines []string
 	if t.filtering || t.Filter() != "" {
 		lines = append(lines, "Filter: "+t.Filter())
 	}
+	lines = append(lines, Wrap(fmt.Sprintf("Selected, %s: %s.", t.Tell(), t.sentence(t.cursor)), w)...)
 	for at := t.top; at < min(len(t.view), t.top+t.height); at++ {
-		row := t.rows[t.view[at]]
-		var parts []string
-		for _, c := range t.Columns {
-			if cell := Safe(c.Cell(row)); cell != "" && (!c.Wide || t.wide) {
-				parts = append(parts, strings.ToLower(c.Title)+" "+cell)
-			}
-		}
-		text := strings.Join(parts, ", ")
-		if t.marks[t.Key(row)] {
-			text = "marked, " + text
-		}
-		if at == t.cursor {
-			text = "selected: " + text
-		}
-		lines = append(lines, text)
+		lines = append(lines, Wrap(fmt.Sprintf("%d: %s.", at+1, t.sentence(at)), w)...)
 	}
 	return lines
+}
+
+func (t *Table[K, T]) sentence(at int) string {
+	row := t.rows[t.view[at]]
+	var parts []string
+	if t.marks[t.Key(row)] {
+		parts = append(parts, "marked")
+	}
+	for _, c := range t.Columns {
+		if cell := Safe(c.Cell(row)); cell != "" && (!c.Wide || t.wide) {
+			parts = append(parts, strings.ToLower(c.Title)+" "+cell)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // layout chooses the columns that fit into w cells, and their widths.

@@ -89,12 +89,38 @@ func FitRight(s string, w int) string {
 	return s
 }
 
-// Wrap breaks s into lines of at most w cells, between words where it can.
+// Wrap breaks s, which has no styling, into lines of at most w cells: between
+// words, and within those that are longer than a line. Unlike ansi.Wrap it
+// never breaks at a hyphen, for names and shell words have them.
 func Wrap(s string, w int) []string {
-	if w < 1 {
-		w = 1
+	w = max(w, 1)
+	var lines []string
+	for _, paragraph := range strings.Split(s, "\n") {
+		line := ""
+		for _, word := range strings.Fields(paragraph) {
+			switch {
+			case line == "":
+				line = word
+			case Width(line)+1+Width(word) <= w:
+				line += " " + word
+			default:
+				lines = append(lines, line)
+				line = word
+			}
+			for Width(line) > w {
+				head := ansi.Truncate(line, w, "")
+				if head == "" { // one character is wider than the line
+					head = Cut(line, 1)
+					line = head
+					break
+				}
+				lines = append(lines, head)
+				line = line[len(head):]
+			}
+		}
+		lines = append(lines, line)
 	}
-	return strings.Split(ansi.Wrap(s, w, " /,"), "\n")
+	return lines
 }
 
 // Block makes lines exactly w cells wide and h many, cutting or padding.

@@ -22,9 +22,14 @@ const (
 	toastLong  = 15 * time.Second
 )
 
+// Tick makes a command that brings a message after a time, as tea.Tick does.
+type Tick func(time.Duration, func(time.Time) tea.Msg) tea.Cmd
+
 // Toast is one line that tells what happened, and goes away by itself or with
 // the next one.
 type Toast struct {
+	Tick Tick
+
 	level  Level
 	text   string
 	serial int
@@ -41,7 +46,7 @@ func (t *Toast) Show(level Level, text string) tea.Cmd {
 	if level == Failure {
 		stay = toastLong
 	}
-	return tea.Tick(stay, func(time.Time) tea.Msg { return end })
+	return t.Tick(stay, func(time.Time) tea.Msg { return end })
 }
 
 // End takes the toast away, if it is still the one that the message is about.

@@ -88,6 +88,7 @@ type App struct {
 	Backend Backend
 	World   World
 	Context context.Context // ends when the program does
+	Tick    kit.Tick
 
 	Snap    *inventory.Snapshot // nil until the first has come
 	History []ops.Entry         // newest first

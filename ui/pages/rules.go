@@ -192,7 +192,7 @@ func (p *rules) Update(msg tea.Msg) tea.Cmd {
 		before := p.moves
 		p.sync()
 		if now := p.moves; now != before {
-			return tea.Tick(fade, func(time.Time) tea.Msg { return fadeMsg{now} })
+			return p.app.Tick(fade, func(time.Time) tea.Msg { return fadeMsg{now} })
 		}
 	case fadeMsg:
 		if msg.moves == p.moves {

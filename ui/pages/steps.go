@@ -92,7 +92,7 @@ func (l *stepList) step(th *kit.Theme, i, w int) []string {
 	}
 	digits := len(fmt.Sprint(len(l.steps)))
 	lead := mark + phaseSign(th, l.phase[i]) + " " + th.Dim.Render(kit.FitRight(fmt.Sprint(i+1), digits)) + "  "
-	indent := digits + 5
+	indent := kit.Width(lead)
 	room := w - indent - 1
 	shell := kit.Wrap(kit.Safe(l.steps[i].Shell()), room)
 	if l.compact {
@@ -135,6 +135,12 @@ func indented(lines []string, lead string, indent int) []string {
 
 // phaseSign shows a phase in one cell.
 func phaseSign(th *kit.Theme, p ops.Phase) string {
+	if th.Plain {
+		if p == "" {
+			return "waiting"
+		}
+		return string(p)
+	}
 	switch p {
 	case ops.PhaseCheck, ops.PhaseDo:
 		return th.Accent.Render("▸")
