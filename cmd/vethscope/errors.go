@@ -48,13 +48,16 @@ func status(err error) int {
 	if errors.As(err, &exit) {
 		return int(exit)
 	}
-	if !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "vethscope: "+line(err))
-	}
 	var usage usageError
 	var refused refusedError
 	var fields modes.Errors
 	var noSandbox *sandbox.RefusedError
+	if !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "vethscope: "+line(err))
+	}
+	if errors.As(err, &noSandbox) && noSandbox.Help != "" {
+		fmt.Fprintln(os.Stderr, noSandbox.Help)
+	}
 	switch {
 	case errors.As(err, &usage), errors.As(err, &fields):
 		return exitUsage
@@ -65,13 +68,8 @@ func status(err error) int {
 	return exitFailed
 }
 
-// line is an error as one line, except that what a refused sandbox has to say
-// (a ready profile, say) keeps its own.
+// line is an error as one line.
 func line(err error) string {
-	var noSandbox *sandbox.RefusedError
-	if errors.As(err, &noSandbox) {
-		return err.Error()
-	}
 	return strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; ")
 }
 

@@ -9,8 +9,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"vethscope/ops/netns"
 	"vethscope/ops/sandbox"
@@ -19,6 +21,9 @@ import (
 func init() { netns.Pin() }
 
 func main() {
+	// We execute ourselves as /proc/self/exe; lists of processes should not
+	// call us "exe".
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData("vethscope\x00"))), 0, 0, 0)
 	sandbox.Init()
 	os.Exit(run(os.Args[1:]))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ func newSandboxCmd(g *global) *cobra.Command {
 		Example: "  vethscope sandbox\n" +
 			"  vethscope sandbox -- sh -c 'vethscope create bridge web --containers 2 --subnet 172.18.0.0/24; ip -br link'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return inSandbox(cmd.Context(), sandbox.Options{Args: args, Empty: empty})
+			return inSandbox(cmd.Context(), sandbox.Options{Args: args, Empty: empty, Env: withOurselves(os.Environ())})
 		},
 	}
 	cmd.Flags().BoolVar(&empty, "empty", false, "without uplink: a bare network namespace")
@@ -29,11 +30,22 @@ func newSandboxCmd(g *global) *cobra.Command {
 	return cmd
 }
 
+// withOurselves puts the directory of this program on the PATH, so that it can
+// be called by name inside, also when `go run` started it.
+func withOurselves(env []string) []string {
+	exe, err := os.Executable()
+	if err != nil || filepath.Base(exe) != "vethscope" {
+		return env
+	}
+	return append(env, "PATH="+filepath.Dir(exe)+":"+os.Getenv("PATH")) // the last one counts
+}
+
 // inSandbox runs a command in a fresh sandbox on our own standard streams. Its
 // exit status becomes ours.
 func inSandbox(ctx context.Context, o sandbox.Options) error {
 	o.Stdin, o.Stdout, o.Stderr = os.Stdin, os.Stdout, os.Stderr
-	code, err := sandbox.Run(ctx, o)
+	// Run passes signals on itself, and waits for what they lead to.
+	code, err := sandbox.Run(context.WithoutCancel(ctx), o)
 	if err != nil {
 		return err
 	}

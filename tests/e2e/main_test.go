@@ -73,9 +73,7 @@ func command(t *testing.T, cmd *exec.Cmd) result {
 // inSandbox runs a shell script in a fresh sandbox, with `vethscope` on its PATH.
 func inSandbox(t *testing.T, script string) result {
 	t.Helper()
-	cmd := exec.Command(binary, "sandbox", "--", "sh", "-c", script)
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
-	return command(t, cmd)
+	return command(t, exec.Command(binary, "sandbox", "--", "sh", "-c", script))
 }
 
 // must fails the test unless r is a success.
