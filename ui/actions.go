@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -174,22 +175,41 @@ func hints(p kit.Page) []kit.Action {
 	return nil
 }
 
-// KeyTable is the table of all keys for the README, in Markdown.
+// KeyTable is the table of all keys for the README, in Markdown. What most pages
+// have is told once, as that of tables.
 func KeyTable() string {
 	m := New(Options{})
-	groups := []kit.Group{{Title: "everywhere", Actions: append(m.global(), kit.Moves(nil, nil, nil)...)}}
-	moves := map[string]bool{}
-	for _, a := range groups[0].Actions {
-		moves[a.ID] = true
+	everywhere := append(m.global(), kit.Moves(nil, nil, nil)...)
+	told, pagesWith := map[string]bool{}, map[string]int{}
+	for _, a := range everywhere {
+		told[a.ID] = true
 	}
+	for _, p := range m.tabs {
+		for _, a := range append(p.Actions(), hints(p)...) {
+			pagesWith[line(a)]++
+		}
+	}
+	tables := kit.Group{Title: "tables"}
+	var rest []kit.Group
 	for _, p := range append(m.tabs, m.app.Samples()...) {
 		g := kit.Group{Title: p.Title()}
 		for _, a := range append(p.Actions(), hints(p)...) {
-			if !moves[a.ID] {
+			switch {
+			case told[a.ID]:
+			case pagesWith[line(a)] < len(m.tabs)/2:
 				g.Actions = append(g.Actions, a)
+			case !contains(tables.Actions, a):
+				tables.Actions = append(tables.Actions, a)
 			}
 		}
-		groups = append(groups, g)
+		rest = append(rest, g)
 	}
-	return kit.Markdown(groups)
+	return kit.Markdown(append([]kit.Group{{Title: "everywhere", Actions: everywhere}, tables}, rest...))
+}
+
+// line is what the table of keys tells of an action.
+func line(a kit.Action) string { return a.Binding.Help().Key + " " + a.Binding.Help().Desc }
+
+func contains(list []kit.Action, a kit.Action) bool {
+	return slices.ContainsFunc(list, func(b kit.Action) bool { return line(a) == line(b) })
 }

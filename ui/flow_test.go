@@ -363,7 +363,7 @@ func TestPlainIsLinearText(t *testing.T) {
 func TestKeyTable(t *testing.T) {
 	table := KeyTable()
 	for _, want := range []string{"| everywhere | `n` | create bridge network |", "| everywhere | `?` | help |", "| Links | `c` | capture here |",
-		"| Capture | `p` | pause or follow |", "| everywhere | `j/↓` | down |"} {
+		"| Capture | `p` | pause or follow |", "| everywhere | `j/↓` | down |", "| tables | `/` | filter |"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is not in the table:\n%s", want, table)
 		}

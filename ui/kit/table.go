@@ -202,7 +202,7 @@ func (t *Table[K, T]) Hints() []Action {
 	return []Action{
 		{ID: "filter.keep", Binding: Bind("enter", "keep the filter"), Bar: 10},
 		{ID: "filter.move", Binding: Bind("↑/↓", "move", "up", "down"), Bar: 20},
-		{ID: "filter.clear", Binding: Bind("esc", "clear it"), Bar: 30},
+		{ID: "filter.clear", Binding: Bind("esc", "clear the filter"), Bar: 30},
 	}
 }
 

@@ -117,10 +117,10 @@ func (a *App) All() []kit.Page {
 // Samples are the pages that open over others, empty, for the table of keys.
 func (a *App) Samples() []kit.Page {
 	return []kit.Page{
-		&form{app: a, title: "forms"},
-		newPreview(a, &ops.Plan{Title: "a plan"}),
+		&form{app: a, title: "form"},
+		newPreview(a, &ops.Plan{}),
 		&progress{app: a, title: "progress"},
-		&network{app: a, name: "(what was made)"},
+		&network{app: a},
 	}
 }
 

@@ -45,7 +45,7 @@ func showEntry(app *App, e ops.Entry) *network {
 	return p
 }
 
-func (p *network) Title() string              { return "network " + p.name }
+func (p *network) Title() string              { return words("network", p.name) }
 func (p *network) Update(msg tea.Msg) tea.Cmd { return nil }
 
 func (p *network) now() ops.Made {

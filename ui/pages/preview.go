@@ -22,7 +22,7 @@ func newPreview(app *App, plan *ops.Plan) *preview {
 	return p
 }
 
-func (p *preview) Title() string              { return "Preview: " + p.plan.Title }
+func (p *preview) Title() string              { return words("preview", p.plan.Title) }
 func (p *preview) Update(msg tea.Msg) tea.Cmd { return nil }
 
 func (p *preview) Tell() string {

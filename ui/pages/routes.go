@@ -177,7 +177,7 @@ func (p *routes) Actions() []kit.Action {
 	sel, ok := p.Selected()
 	own := []kit.Action{
 		p.Toggle("enter"),
-		{ID: "routes.all", Binding: kit.Bind("t", "with the local tables"), Bar: 30, Run: func() tea.Cmd {
+		{ID: "routes.all", Binding: kit.Bind("t", "with the local tables or without"), Bar: 30, Run: func() tea.Cmd {
 			p.all = !p.all
 			p.seen = nil
 			return nil
