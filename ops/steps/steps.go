@@ -41,6 +41,7 @@ func all() []ops.Step {
 	return []ops.Step{
 		&NetnsAdd{}, &BridgeAdd{}, &VethAdd{}, &LinkMaster{}, &LinkUp{}, &AddrAdd{}, &RouteAdd{},
 		&SysctlSet{}, &NftTable{}, &NftChain{}, &NftMasquerade{}, &NftDNAT{},
+		&NetnsAttach{}, &VxlanAdd{}, &MacvlanAdd{}, &IpvlanAdd{}, &FdbAdd{}, &FdbDel{}, &NeighAdd{}, &NeighDel{},
 	}
 }
 
@@ -77,7 +78,10 @@ func undoIn(ns string, f func(h *netlink.Handle) error) error {
 
 // explain adds to an error of the kernel what to do about it.
 func explain(err error) error {
+	var lack *lackError
 	switch {
+	case errors.As(err, &lack): // says it all
+		return err
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return fmt.Errorf("%w (needs CAP_NET_ADMIN: run it in `vethscope sandbox`, or as root with --host)", err)
 	case errors.Is(err, unix.EOPNOTSUPP):

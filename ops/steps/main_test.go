@@ -1,0 +1,9 @@
+package steps
+
+import (
+	"testing"
+
+	"vethscope/ops/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) { sandboxtest.Main(m) }
