@@ -103,6 +103,13 @@ func inScratch(f func() error) error {
 	return <-done
 }
 
+// observerPort is the netlink port of the observer's sockets, in a namespace of
+// their own. The kernel spares the sender of a change its own event, and knows
+// senders by port alone, in whatever namespace (nfnetlink_send, and
+// do_one_broadcast in net/netlink/af_netlink.c). Left to itself it would give us
+// our process id: the port that a change made by this very process comes from.
+const observerPort = 1 << 30 // no process id, and none that the kernel gives out
+
 // listen opens a netlink socket that gets the events of groups; with all those
 // of every namespace that its own has an id for (netlink(7),
 // NETLINK_LISTEN_ALL_NSID).
@@ -128,7 +135,11 @@ func configure(c *socket.Conn, size int, all bool, groups []int) error {
 			return err
 		}
 	}
-	if err := c.Bind(&unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	addr := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
+	if all {
+		addr.Pid = observerPort
+	}
+	if err := c.Bind(addr); err != nil {
 		return err
 	}
 	for _, g := range groups {
