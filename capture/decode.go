@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,66 +11,52 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// Decode fills in rec's Summary from its Data. Session does it for every
-// record that it hands out; a caller needs it only for records of his own
-// making. TCP numbers in Info are relative to this one packet, there being no
-// connection known.
+// Decode fills in rec's Summary from its Data, with VXLAN on its usual ports.
+// Session does it for every record that it hands out; a caller needs it only
+// for records of his own making. TCP numbers in Info are relative to this one
+// packet, there being no connection known.
 func Decode(rec *Record) { newDecoder().decode(rec) }
 
-// decoder makes summaries of packets of one point. It reuses its memory and
-// remembers where TCP connections started, so it belongs to one goroutine.
+// Decoder fills in the Summary and the Inner of records, one after the other.
+// It reuses its memory and remembers where TCP connections started, so it is
+// for the packets of one point and for one goroutine.
+type Decoder struct{ d *decoder }
+
+// NewDecoder makes a Decoder that looks for VXLAN on these UDP ports, too,
+// besides 4789 (IANA) and 8472 (the kernel's default).
+func NewDecoder(vxlanPorts ...uint16) *Decoder { return &Decoder{newDecoder(vxlanPorts...)} }
+
+// Decode fills in rec's Summary and Inner from its Data.
+func (d *Decoder) Decode(rec *Record) { d.d.decode(rec) }
+
+// decoder makes summaries of packets of one point.
 type decoder struct {
-	ether, ip4first, ip6first *gopacket.DecodingLayerParser
+	ether, ip4first, ip6first, arpfirst, loopback, sll *gopacket.DecodingLayerParser
 
 	eth   layers.Ethernet
+	loop  layers.Loopback
+	slled layers.LinuxSLL
 	vlan  layers.Dot1Q
 	arp   layers.ARP
 	ip4   outerIPv4
 	ip6   outerIPv6
-	skip  layers.IPv6ExtensionSkipper
+	skip  extension6
+	auth  authHeader
 	frag6 fragment6
 	icmp4 layers.ICMPv4
 	icmp6 layers.ICMPv6
 	tcp   layers.TCP
-	udp   layers.UDP
+	udp   outerUDP
 
-	decoded []gopacket.LayerType
-	macs    map[[6]byte]string
-	starts  tcpStarts
+	decoded    []gopacket.LayerType
+	vxlanPorts []uint16
+	macs       map[[6]byte]string
+	starts     tcpStarts
 }
 
-// outerIPv4 stops at a packet within the packet: the summary is of the outer.
-type outerIPv4 struct{ layers.IPv4 }
-
-// NextLayerType implements gopacket.DecodingLayer.
-func (ip *outerIPv4) NextLayerType() gopacket.LayerType { return notIP(ip.IPv4.NextLayerType()) }
-
-// outerIPv6 is to IPv6 what outerIPv4 is to IPv4.
-type outerIPv6 struct{ layers.IPv6 }
-
-// NextLayerType implements gopacket.DecodingLayer.
-func (ip *outerIPv6) NextLayerType() gopacket.LayerType { return notIP(ip.IPv6.NextLayerType()) }
-
-func notIP(t gopacket.LayerType) gopacket.LayerType {
-	if t == layers.LayerTypeIPv4 || t == layers.LayerTypeIPv6 {
-		return gopacket.LayerTypePayload
-	}
-	return t
-}
-
-// fragment6 is the IPv6 fragment header, behind which nothing can be decoded
-// until the packet is whole again. gopacket has it only as a Layer.
-type fragment6 struct{ layers.IPv6ExtensionSkipper }
-
-// CanDecode implements gopacket.DecodingLayer.
-func (*fragment6) CanDecode() gopacket.LayerClass { return layers.LayerTypeIPv6Fragment }
-
-// NextLayerType implements gopacket.DecodingLayer.
-func (*fragment6) NextLayerType() gopacket.LayerType { return gopacket.LayerTypeFragment }
-
-func newDecoder() *decoder {
-	d := &decoder{macs: map[[6]byte]string{}}
-	all := []gopacket.DecodingLayer{&d.eth, &d.vlan, &d.arp, &d.ip4, &d.ip6, &d.skip, &d.frag6,
+func newDecoder(vxlanPorts ...uint16) *decoder {
+	d := &decoder{macs: map[[6]byte]string{}, vxlanPorts: append([]uint16{vxlanPort, vxlanKernelPort}, vxlanPorts...)}
+	all := []gopacket.DecodingLayer{&d.eth, &d.loop, &d.slled, &d.vlan, &d.arp, &d.ip4, &d.ip6, &d.skip, &d.auth, &d.frag6,
 		&d.icmp4, &d.icmp6, &d.tcp, &d.udp}
 	parser := func(first gopacket.LayerType) *gopacket.DecodingLayerParser {
 		p := gopacket.NewDecodingLayerParser(first, all...)
@@ -79,36 +66,101 @@ func newDecoder() *decoder {
 	d.ether = parser(layers.LayerTypeEthernet)
 	d.ip4first = parser(layers.LayerTypeIPv4)
 	d.ip6first = parser(layers.LayerTypeIPv6)
+	d.arpfirst = parser(layers.LayerTypeARP)
+	d.loopback = parser(layers.LayerTypeLoopback)
+	d.sll = parser(layers.LayerTypeLinuxSLL)
 	return d
 }
 
-// parserFor finds where to begin.
-func (d *decoder) parserFor(rec *Record) *gopacket.DecodingLayerParser {
+// parserFor finds where to begin, and with what; nil when the link's header
+// says that it is nothing of ours.
+func (d *decoder) parserFor(rec *Record) (*gopacket.DecodingLayerParser, []byte, error) {
 	switch {
-	case !rec.unframed:
-		return d.ether
-	case len(rec.Data) > 0 && rec.Data[0]>>4 == 6:
-		return d.ip6first
+	case rec.unframed && len(rec.Data) > 0 && rec.Data[0]>>4 == 6:
+		return d.ip6first, rec.Data, nil
+	case rec.unframed:
+		return d.ip4first, rec.Data, nil
+	case rec.link == linkLoopback:
+		return d.loopback, rec.Data, nil
+	case rec.link == linkSLL:
+		return d.sll, rec.Data, nil
+	case rec.link == linkSLL2:
+		return d.afterSLL2(rec)
+	case rec.link == linkOther:
+		return nil, nil, errors.New("link type not supported")
 	}
-	return d.ip4first
+	return d.ether, rec.Data, nil
 }
 
+// decode summarizes rec and the packets within it. The outermost Info tells of
+// the innermost packet.
 func (d *decoder) decode(rec *Record) {
+	rec.inner = nil
+	outer := []*Record{rec}
+	for in := rec; in != nil && len(outer) <= maxDepth; {
+		if in = d.decodeOne(in); in != nil {
+			outer[len(outer)-1].inner = in
+			outer = append(outer, in)
+		}
+	}
+	for i := len(outer) - 2; i >= 0; i-- {
+		outer[i].Summary.Info = tunnelInfo(&outer[i].Summary, &outer[i+1].Summary)
+	}
+}
+
+// decodeOne summarizes one packet up to what its transport carries, and
+// returns the packet that lies in there, yet to be decoded.
+func (d *decoder) decodeOne(rec *Record) (inner *Record) {
 	s := &rec.Summary
 	*s = Summary{Protocol: "?"}
 	rec.payload, rec.quoted = nil, Tuple{}
-	err := d.parserFor(rec).DecodeLayers(rec.Data, &d.decoded)
-	missing := 0 // bytes of the IP payload that were not kept
+	d.decoded = d.decoded[:0]
+	parser, data, err := d.parserFor(rec)
+	if err == nil && parser != nil {
+		err = parser.DecodeLayers(data, &d.decoded)
+	}
+	missing := d.summarize(rec)
+	s.Payload = len(rec.payload) + max(missing, 0)
+	if err != nil {
+		s.Malformed = malformed(rec, err)
+	}
+	info := ""
+	if err == nil && len(d.decoded) > 0 {
+		if inner, err = d.tunnel(rec); err == nil && inner == nil {
+			s.App, info, err = d.application(rec)
+		}
+		if err != nil {
+			s.Malformed = malformed(rec, err)
+		}
+	}
+	s.Info = clean(d.info(rec, info))
+	return inner
+}
+
+// summarize takes over what the layers say. It returns how many bytes of the
+// IP payload were not kept.
+func (d *decoder) summarize(rec *Record) (missing int) {
+	s := &rec.Summary
 	for _, t := range d.decoded {
 		switch t {
 		case layers.LayerTypeEthernet:
 			s.SrcMAC, s.DstMAC = d.mac(d.eth.SrcMAC), d.mac(d.eth.DstMAC)
+		case layers.LayerTypeLinuxSLL:
+			s.SrcMAC = d.mac(d.slled.Addr)
+		case layers.LayerTypeDot1Q:
+			if s.VLAN == 0 {
+				s.VLAN = d.vlan.VLANIdentifier
+			}
 		case layers.LayerTypeARP:
 			d.summarizeARP(s)
 		case layers.LayerTypeIPv4:
 			missing = d.summarizeIPv4(rec)
 		case layers.LayerTypeIPv6:
 			missing = d.summarizeIPv6(rec)
+		case layers.LayerTypeIPv6HopByHop, layers.LayerTypeIPv6Routing, layers.LayerTypeIPv6Destination:
+			rec.payload = d.skip.LayerPayload()
+		case layers.LayerTypeIPSecAH:
+			rec.payload = d.auth.LayerPayload()
 		case layers.LayerTypeIPv6Fragment:
 			rec.payload = d.frag6.LayerPayload()
 		case layers.LayerTypeTCP:
@@ -122,11 +174,7 @@ func (d *decoder) decode(rec *Record) {
 			d.summarizeICMPv6(rec)
 		}
 	}
-	s.Payload = len(rec.payload) + max(missing, 0)
-	if err != nil {
-		s.Malformed = malformed(rec, err)
-	}
-	s.Info = clean(d.info(rec))
+	return missing
 }
 
 // malformed says in one line why decoding stopped.
@@ -136,6 +184,17 @@ func malformed(rec *Record, err error) string {
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	return clean(text)
+}
+
+// guarded turns a panic on a packet that nobody foresaw into an error, as
+// gopacket's own parser does.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("decoder: %v", r)
+		}
+	}()
+	return f()
 }
 
 // mac is a hardware address as text, made once for each address.

@@ -123,7 +123,7 @@ func TestQuotedTuple(t *testing.T) {
 	if rec.quoted != want {
 		t.Errorf("got %v, want %v", rec.quoted, want)
 	}
-	if got, want := rec.Summary.Info, "Time Exceeded (TTLExceeded), about udp 10.0.0.2:5000 → 192.0.2.9:33434"; got != want {
+	if got, want := rec.Summary.Info, "Time-to-live exceeded (Time to live exceeded in transit), about udp 10.0.0.2:5000 → 192.0.2.9:33434"; got != want {
 		t.Errorf("info %q, want %q", got, want)
 	}
 }

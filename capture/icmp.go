@@ -45,35 +45,74 @@ func (d *decoder) summarizeICMPv6(rec *Record) {
 // quotedTuple reads the beginning of the packet that an ICMP error quotes, of
 // which there may be no more than 8 bytes behind the IP header (RFC 792).
 func quotedTuple(b []byte) Tuple {
-	var protocol byte
-	var src, dst netip.Addr
-	switch {
-	case len(b) >= 20 && b[0]>>4 == 4:
-		protocol = b[9]
-		src, dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-		b = b[min(int(b[0]&15)*4, len(b)):]
-	case len(b) >= 40 && b[0]>>4 == 6:
-		protocol = b[6]
-		src, dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
-		b = b[40:]
-	}
-	if len(b) < 8 {
+	q := quotedPacket(b)
+	if len(q.transport) < 8 {
 		return Tuple{}
 	}
-	sport, dport, name := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), ""
-	switch layers.IPProtocol(protocol) {
+	sport, dport, name := binary.BigEndian.Uint16(q.transport), binary.BigEndian.Uint16(q.transport[2:]), ""
+	switch q.protocol {
 	case layers.IPProtocolTCP:
 		name = "tcp"
 	case layers.IPProtocolUDP:
 		name = "udp"
 	case layers.IPProtocolICMPv4:
-		name, sport = "icmp", binary.BigEndian.Uint16(b[4:])
+		name, sport = "icmp", binary.BigEndian.Uint16(q.transport[4:])
 		dport = sport
 	case layers.IPProtocolICMPv6:
-		name, sport = "icmp6", binary.BigEndian.Uint16(b[4:])
+		name, sport = "icmp6", binary.BigEndian.Uint16(q.transport[4:])
 		dport = sport
 	default:
 		return Tuple{}
 	}
-	return Tuple{Protocol: name, Src: netip.AddrPortFrom(src, sport), Dst: netip.AddrPortFrom(dst, dport)}
+	return Tuple{Protocol: name, Src: netip.AddrPortFrom(q.src, sport), Dst: netip.AddrPortFrom(q.dst, dport)}
+}
+
+// quoted is the beginning of a quoted packet.
+type quoted struct {
+	src, dst  netip.Addr
+	protocol  layers.IPProtocol
+	header    []byte // IP's, with its extensions
+	transport []byte // what follows; nil in a fragment that is not the first
+}
+
+// quotedPacket takes the packet apart; the parts that are missing are nil.
+func quotedPacket(b []byte) (q quoted) {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		q.protocol = layers.IPProtocol(b[9])
+		q.src, q.dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+		n := min(max(int(b[0]&15)*4, 20), len(b))
+		q.header = b[:n]
+		if binary.BigEndian.Uint16(b[6:])&0x1fff == 0 {
+			q.transport = b[n:]
+		}
+	case len(b) >= 40 && b[0]>>4 == 6:
+		q.src, q.dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+		protocol, n, first := behindExtensions(layers.IPProtocol(b[6]), b, 40)
+		q.protocol = protocol
+		q.header = b[:n]
+		if first {
+			q.transport = b[n:]
+		}
+	}
+	return q
+}
+
+// behindExtensions walks over IPv6 extension headers that begin at n. first is
+// false behind the header of a fragment that is not the first of its packet.
+func behindExtensions(next layers.IPProtocol, b []byte, n int) (_ layers.IPProtocol, end int, first bool) {
+	first = true
+	for len(b) >= n+8 {
+		size := 8
+		switch next {
+		case layers.IPProtocolIPv6HopByHop, layers.IPProtocolIPv6Routing, layers.IPProtocolIPv6Destination:
+			size += int(b[n+1]) * 8
+		case layers.IPProtocolIPv6Fragment:
+			first = first && binary.BigEndian.Uint16(b[n+2:])&^7 == 0
+		default:
+			return next, n, first
+		}
+		next, n = layers.IPProtocol(b[n]), min(n+size, len(b))
+	}
+	return next, n, first
 }

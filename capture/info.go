@@ -1,30 +1,33 @@
 package capture
 
 import (
-	"bytes"
+	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/google/gopacket/layers"
 )
 
-// info is the line that Wireshark's info column would show. It runs right
-// after the layers were decoded, while they still hold this packet.
-func (d *decoder) info(rec *Record) string {
-	s := &rec.Summary
-	line := ""
-	switch s.Protocol {
-	case "arp":
+// info is the line that Wireshark's info column would show: app's, if there is
+// one. It runs right after the layers were decoded, while they still hold this
+// packet.
+func (d *decoder) info(rec *Record, app string) string {
+	s, line := &rec.Summary, app
+	if s.Protocol == "tcp" { // also to count the numbers of what has a line of its own
+		if t := d.tcpInfo(rec); app == "" {
+			line = t
+		}
+	}
+	switch {
+	case line != "":
+	case s.Protocol == "arp":
 		line = d.arpInfo(s)
-	case "tcp":
-		line = d.tcpInfo(rec)
-	case "udp":
+	case s.Protocol == "udp":
 		line = fmt.Sprintf("%d → %d Len=%d", s.Src.Port(), s.Dst.Port(), s.Payload)
-	case "icmp", "icmp6":
-		line = icmpInfo(rec)
-	case "ip":
-		line = d.ipInfo(s)
+	case s.Protocol == "icmp", s.Protocol == "icmp6":
+		line = d.icmpInfo(rec)
+	case s.Protocol == "ip":
+		line = d.ipInfo(rec)
 	default:
 		line = d.linkInfo(rec)
 	}
@@ -38,9 +41,16 @@ func (d *decoder) linkInfo(rec *Record) string {
 	if len(d.decoded) == 0 {
 		return fmt.Sprintf("%d bytes", rec.Length)
 	}
-	typ := d.eth.EthernetType
-	if d.decoded[len(d.decoded)-1] == layers.LayerTypeDot1Q {
+	var typ layers.EthernetType
+	switch d.decoded[len(d.decoded)-1] {
+	case layers.LayerTypeDot1Q:
 		typ = d.vlan.Type
+	case layers.LayerTypeEthernet:
+		typ = d.eth.EthernetType
+	case layers.LayerTypeLinuxSLL:
+		typ = d.slled.EthernetType
+	default:
+		return fmt.Sprintf("address family %d, %d bytes", d.loop.Family, rec.Length)
 	}
 	if typ == layers.EthernetTypeLLC {
 		return fmt.Sprintf("LLC, %d bytes", rec.Length)
@@ -57,33 +67,37 @@ func (d *decoder) arpInfo(s *Summary) string {
 		return fmt.Sprintf("Who has %s? (ARP Probe)", target)
 	case d.arp.Operation == layers.ARPRequest:
 		return fmt.Sprintf("Who has %s? Tell %s", target, sender)
+	case d.arp.Operation == layers.ARPReply && sender == target:
+		return fmt.Sprintf("Gratuitous ARP for %s (Reply)", target)
 	case d.arp.Operation == layers.ARPReply:
 		return fmt.Sprintf("%s is at %s", sender, d.mac(d.arp.SourceHwAddress))
 	}
 	return fmt.Sprintf("ARP operation %d", d.arp.Operation)
 }
 
-func (d *decoder) ipInfo(s *Summary) string {
-	last := layers.LayerTypeIPv4
-	if len(d.decoded) > 0 {
-		last = d.decoded[len(d.decoded)-1]
-	}
+func (d *decoder) ipInfo(rec *Record) string {
+	s := &rec.Summary
+	protocol, whole := d.ipPayload()
+	last := d.decoded[len(d.decoded)-1]
 	switch {
-	case last == layers.LayerTypeIPv6Fragment:
-		return fmt.Sprintf("IPv6 fragment, %d bytes", s.Payload)
-	case s.Src.Addr().Is4() && (d.ip4.FragOffset != 0 || d.ip4.Flags&layers.IPv4MoreFragments != 0):
+	case last == layers.LayerTypeIPv6Fragment && !whole:
+		more := "n"
+		if d.frag6.more {
+			more = "y"
+		}
+		return fmt.Sprintf("IPv6 fragment (off=%d more=%s ident=0x%08x nxt=%d)", d.frag6.offset, more, d.frag6.id, uint8(d.frag6.next))
+	case last == layers.LayerTypeIPv4 && !whole:
 		return fmt.Sprintf("Fragmented IP protocol (proto=%s %d, off=%d, ID=%04x)",
-			d.ip4.Protocol, uint8(d.ip4.Protocol), int(d.ip4.FragOffset)*8, s.IPID)
-	case s.Src.Addr().Is4():
-		return fmt.Sprintf("%s (%d), %d bytes", d.ip4.Protocol, uint8(d.ip4.Protocol), s.Payload)
+			protocol, uint8(protocol), int(d.ip4.FragOffset)*8, s.IPID)
+	case protocol == layers.IPProtocolESP && len(rec.payload) >= 4:
+		return fmt.Sprintf("ESP (SPI=0x%08x)", binary.BigEndian.Uint32(rec.payload))
+	case protocol == layers.IPProtocolNoNextHeader:
+		return "IPv6 no next header"
 	}
-	return fmt.Sprintf("%s (%d), %d bytes", d.ip6.NextHeader, uint8(d.ip6.NextHeader), s.Payload)
+	return fmt.Sprintf("%s (%d), %d bytes", protocol, uint8(protocol), s.Payload)
 }
 
 func (d *decoder) tcpInfo(rec *Record) string {
-	if line := httpLine(rec.payload); line != "" {
-		return line
-	}
 	t, s := &d.tcp, &rec.Summary
 	seq, ack := d.starts.relative(Tuple{"tcp", s.Src, s.Dst}, t)
 	var b strings.Builder
@@ -93,90 +107,30 @@ func (d *decoder) tcpInfo(rec *Record) string {
 	}
 	fmt.Fprintf(&b, " Win=%d Len=%d", t.Window, s.Payload)
 	for _, o := range t.Options {
-		switch {
-		case o.OptionType == layers.TCPOptionKindMSS && len(o.OptionData) == 2:
-			fmt.Fprintf(&b, " MSS=%d", int(o.OptionData[0])<<8|int(o.OptionData[1]))
-		case o.OptionType == layers.TCPOptionKindWindowScale && len(o.OptionData) == 1:
-			fmt.Fprintf(&b, " WS=%d", 1<<min(o.OptionData[0], 14)) // RFC 7323: at most 14
-		}
+		b.WriteString(tcpOptionInfo(o))
 	}
 	return b.String()
 }
 
-// httpLine is the request or status line that the payload begins with, "" if
-// it begins with none (RFC 9112, sections 3 and 4).
-func httpLine(payload []byte) string {
-	line, _, whole := bytes.Cut(payload[:min(len(payload), 2048)], []byte("\r\n"))
-	if !whole {
-		return ""
-	}
-	if bytes.HasPrefix(line, []byte("HTTP/1.")) {
-		return string(line)
-	}
-	word := bytes.Split(line, []byte(" "))
-	if len(word) != 3 || !bytes.HasPrefix(word[2], []byte("HTTP/1.")) {
-		return ""
-	}
-	switch string(word[0]) {
-	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH":
-		return string(line)
+// tcpOptionInfo is the option as Wireshark's info column has it, "" for those
+// that it leaves out.
+func tcpOptionInfo(o layers.TCPOption) string {
+	v := o.OptionData
+	switch {
+	case o.OptionType == layers.TCPOptionKindMSS && len(v) == 2:
+		return fmt.Sprintf(" MSS=%d", binary.BigEndian.Uint16(v))
+	case o.OptionType == layers.TCPOptionKindWindowScale && len(v) == 1:
+		return fmt.Sprintf(" WS=%d", 1<<min(v[0], 14)) // RFC 7323: at most 14
+	case o.OptionType == layers.TCPOptionKindSACKPermitted:
+		return " SACK_PERM"
+	case o.OptionType == layers.TCPOptionKindTimestamps && len(v) == 8:
+		return fmt.Sprintf(" TSval=%d TSecr=%d", binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]))
+	case o.OptionType == layers.TCPOptionKindSACK:
+		var b strings.Builder
+		for ; len(v) >= 8; v = v[8:] { // not counted from the start of the connection, as Wireshark's are
+			fmt.Fprintf(&b, " SACK=%d-%d", binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]))
+		}
+		return b.String()
 	}
 	return ""
-}
-
-func icmpInfo(rec *Record) string {
-	s := &rec.Summary
-	v6 := s.Protocol == "icmp6"
-	echo := func(kind string) string {
-		hops := "ttl"
-		if v6 {
-			hops = "hop limit"
-		}
-		return fmt.Sprintf("Echo (ping) %s id=0x%04x, seq=%d, %s=%d", kind, s.ICMPID, s.ICMPSeq, hops, s.TTL)
-	}
-	switch {
-	case !v6 && s.ICMPType == layers.ICMPv4TypeEchoRequest, v6 && s.ICMPType == layers.ICMPv6TypeEchoRequest:
-		return echo("request")
-	case !v6 && s.ICMPType == layers.ICMPv4TypeEchoReply, v6 && s.ICMPType == layers.ICMPv6TypeEchoReply:
-		return echo("reply")
-	case v6 && s.ICMPType == layers.ICMPv6TypeNeighborSolicitation && len(rec.payload) >= 16:
-		return fmt.Sprintf("Neighbor Solicitation for %s", netip.AddrFrom16([16]byte(rec.payload[:16])))
-	case v6 && s.ICMPType == layers.ICMPv6TypeNeighborAdvertisement && len(rec.payload) >= 16:
-		return fmt.Sprintf("Neighbor Advertisement %s", netip.AddrFrom16([16]byte(rec.payload[:16])))
-	case v6 && s.ICMPType == layers.ICMPv6TypeMLDv2MulticastListenerReportMessageV2: // gopacket has no name for it
-		return "Multicast Listener Report v2"
-	}
-	text := layers.CreateICMPv4TypeCode(s.ICMPType, s.ICMPCode).String()
-	if v6 {
-		text = layers.CreateICMPv6TypeCode(s.ICMPType, s.ICMPCode).String()
-	}
-	text = icmpText(text)
-	if q := rec.quoted; q.Protocol != "" {
-		text += fmt.Sprintf(", about %s %s → %s", q.Protocol, endpoint(q.Protocol, q.Src), endpoint(q.Protocol, q.Dst))
-	}
-	return text
-}
-
-// icmpText spells gopacket's "DestinationUnreachable(Port)" in words.
-func icmpText(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		upper := r >= 'A' && r <= 'Z'
-		switch {
-		case r == '(':
-			b.WriteByte(' ')
-		case upper && i > 0 && s[i-1] >= 'a' && s[i-1] <= 'z':
-			b.WriteByte(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// endpoint is an address with its port, or without where there is none.
-func endpoint(protocol string, a netip.AddrPort) string {
-	if protocol == "tcp" || protocol == "udp" {
-		return a.String()
-	}
-	return a.Addr().String()
 }

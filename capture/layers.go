@@ -3,212 +3,230 @@ package capture
 import (
 	"encoding/hex"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 )
 
-// Layers is everything in the packet, header by header, for the detail pane.
-// The names of layers and fields are fixed, so that two sightings of one
-// packet can be laid side by side. What cannot be decoded is shown raw.
+// Layers is everything in the packet, header by header, for the detail pane:
+// also the packets within it, to any depth. The names of layers and fields are
+// fixed, so that two sightings of one packet can be laid side by side. What
+// cannot be decoded is shown raw.
 func (r *Record) Layers() []Layer {
-	first := gopacket.Decoder(layers.LayerTypeEthernet)
-	if r.unframed {
-		first = layers.LayerTypeIPv4
-		if len(r.Data) > 0 && r.Data[0]>>4 == 6 {
-			first = layers.LayerTypeIPv6
-		}
+	w := walk{root: r.Data}
+	for in := r; in != nil; in = in.inner {
+		w.record(in)
 	}
-	pkt := gopacket.NewPacket(r.Data, first, gopacket.DecodeOptions{NoCopy: true, Lazy: true})
-	var out []Layer
-	var rest []byte // behind the last header that was shown
-	for _, l := range pkt.Layers() {
-		shown, last := r.layer(l)
-		if shown.Name == "" {
+	return w.out
+}
+
+// walk gathers the layers of a record.
+type walk struct {
+	root []byte // the Data of the outermost record
+	r    *Record
+	out  []Layer
+	rest []byte // behind the last header that was shown
+}
+
+// record shows one packet and, if it is a tunnel's, the header before the
+// packet within.
+func (w *walk) record(r *Record) {
+	w.r, w.rest = r, r.Data
+	for t := w.first(); t != gopacket.LayerTypeZero; {
+		next := gopacket.LayerTypeZero
+		if guarded(func() error { next = w.header(t, w.rest); return nil }) != nil {
 			break
 		}
-		out = append(out, shown)
-		rest = l.LayerPayload()
-		if last {
-			rest = r.behind(shown.Name, rest)
-			break
-		}
-	}
-	if len(out) == 0 {
-		rest = r.Data
+		t = next
 	}
 	if r.Summary.Malformed != "" {
-		out = append(out, Layer{"Malformed", []Field{
-			{"reason", r.Summary.Malformed},
-			{"raw", hex.EncodeToString(r.Data[:min(len(r.Data), shownBytes)])},
+		w.out = append(w.out, Layer{Name: "Malformed", Offset: w.at(r.Data), Length: len(r.Data), Fields: []Field{
+			{Name: "reason", Value: r.Summary.Malformed},
+			{Name: "raw", Value: hex.EncodeToString(r.Data[:min(len(r.Data), shownBytes)])},
 		}})
 	}
-	return appendPayload(out, rest)
+	if r.inner != nil {
+		w.carrier(r.payload[:len(r.payload)-len(r.inner.Data)])
+		return
+	}
+	w.out = r.appendPayload(w.out, w.rest, w.at(w.rest))
 }
 
-// behind is what follows the last header: behind ARP there is only padding,
-// and gopacket counts the second half of an ICMPv6 header as payload.
-func (r *Record) behind(name string, rest []byte) []byte {
-	switch name {
-	case "ARP":
-		return nil
-	case "ICMPv6":
-		return r.payload
+// first is what the packet begins with. Linux's second cooked header is shown
+// at once, as gopacket does not know it.
+func (w *walk) first() gopacket.LayerType {
+	r := w.r
+	switch {
+	case r.unframed && len(r.Data) > 0 && r.Data[0]>>4 == 6:
+		return layers.LayerTypeIPv6
+	case r.unframed:
+		return layers.LayerTypeIPv4
+	case r.link == linkLoopback:
+		return layers.LayerTypeLoopback
+	case r.link == linkSLL:
+		return layers.LayerTypeLinuxSLL
+	case r.link == linkSLL2:
+		return w.cooked2()
+	case r.link == linkOther:
+		return gopacket.LayerTypeZero
 	}
-	return rest
+	return layers.LayerTypeEthernet
 }
 
-// layer is one gopacket layer as we show it; last says that what follows is
-// payload. A layer without a name is not one that we show.
-func (r *Record) layer(l gopacket.Layer) (shown Layer, last bool) {
-	switch l := l.(type) {
-	case *layers.Ethernet:
-		return layer("Ethernet", "dst", l.DstMAC, "src", l.SrcMAC, "type", etherType(l.EthernetType)), false
-	case *layers.Dot1Q:
-		return layer("802.1Q", "priority", l.Priority, "drop_eligible", l.DropEligible, "id", l.VLANIdentifier,
-			"type", etherType(l.Type)), false
-	case *layers.ARP:
-		return arpLayer(l), true
-	case *layers.IPv4:
-		return layer("IPv4", "header_length", int(l.IHL)*4, "dscp", l.TOS>>2, "ecn", l.TOS&3, "length", l.Length,
-			"id", hex16(l.Id), "flags", ipFlags(l.Flags), "offset", int(l.FragOffset)*8, "ttl", l.TTL,
-			"protocol", ipProtocol(l.Protocol), "checksum", hex16(l.Checksum),
-			"src", l.SrcIP, "dst", l.DstIP, "options", len(l.Options)), ipInside(l.Protocol)
-	case *layers.IPv6:
-		return layer("IPv6", "traffic_class", l.TrafficClass, "flow_label", fmt.Sprintf("0x%05x", l.FlowLabel),
-			"length", l.Length, "next_header", ipProtocol(l.NextHeader), "hop_limit", l.HopLimit,
-			"src", l.SrcIP, "dst", l.DstIP), ipInside(l.NextHeader)
-	case *layers.IPv6HopByHop:
-		return layer("IPv6 Hop-by-Hop Options", "next_header", ipProtocol(l.NextHeader), "length", l.ActualLength), false
-	case *layers.IPv6Destination:
-		return layer("IPv6 Destination Options", "next_header", ipProtocol(l.NextHeader), "length", l.ActualLength), false
-	case *layers.IPv6Routing:
-		return layer("IPv6 Routing", "next_header", ipProtocol(l.NextHeader), "type", l.RoutingType,
-			"segments_left", l.SegmentsLeft), false
-	case *layers.IPv6Fragment:
-		return layer("IPv6 Fragment", "next_header", ipProtocol(l.NextHeader), "offset", int(l.FragmentOffset)*8,
-			"more", l.MoreFragments, "id", fmt.Sprintf("0x%08x", l.Identification)), true
+// at is where b, a part of root, begins in it. Nobody cuts a capacity.
+func (w *walk) at(b []byte) int { return max(cap(w.root)-cap(b), 0) }
+
+// show adds a header, with the places of its fields.
+func (w *walk) show(l Layer, contents, payload []byte) {
+	l.Offset, l.Length = w.at(contents), len(contents)
+	for i, f := range l.Fields {
+		span, ok := spans[l.Name][f.Name]
+		if ok && span[0]+span[1] <= len(contents) {
+			l.Fields[i].Offset, l.Fields[i].Length = l.Offset+span[0], span[1]
+		}
 	}
-	return r.transportLayer(l), true
+	w.out = append(w.out, l)
+	w.rest = payload
 }
 
-func (r *Record) transportLayer(l gopacket.Layer) Layer {
-	switch l := l.(type) {
-	case *layers.TCP:
-		return layer("TCP", "src_port", uint16(l.SrcPort), "dst_port", uint16(l.DstPort), "seq", l.Seq, "ack", l.Ack,
-			"header_length", int(l.DataOffset)*4, "flags", tcpFlags(l, ", "), "window", l.Window,
-			"checksum", r.checksum(l.Checksum), "urgent", l.Urgent, "options", tcpOptions(l.Options))
-	case *layers.UDP:
-		return layer("UDP", "src_port", uint16(l.SrcPort), "dst_port", uint16(l.DstPort), "length", l.Length,
-			"checksum", r.checksum(l.Checksum))
-	case *layers.ICMPv4:
-		return r.icmpLayer("ICMP", l.TypeCode.String(), l.Checksum)
-	case *layers.ICMPv6:
-		return r.icmpLayer("ICMPv6", l.TypeCode.String(), l.Checksum)
-	}
-	return Layer{}
+// decodable is what gopacket's headers have in common.
+type decodable interface {
+	gopacket.Layer
+	gopacket.DecodingLayer
 }
 
-// layer makes a Layer of names and values in turn.
-func layer(name string, namesAndValues ...any) Layer {
-	l := Layer{Name: name}
-	for i := 0; i+1 < len(namesAndValues); i += 2 {
-		l.Fields = append(l.Fields, Field{namesAndValues[i].(string), clean(fmt.Sprint(namesAndValues[i+1]))})
-	}
-	return l
+// take decodes l from b; false when it is not all there.
+func take(l decodable, b []byte) bool {
+	return l.DecodeFromBytes(b, gopacket.NilDecodeFeedback) == nil
 }
 
-func arpLayer(l *layers.ARP) Layer {
-	op := strconv.Itoa(int(l.Operation))
-	switch l.Operation {
-	case layers.ARPRequest:
-		op = "request"
-	case layers.ARPReply:
-		op = "reply"
-	}
-	return layer("ARP", "operation", op, "sender_mac", hardware(l.SourceHwAddress),
-		"sender_ip", addr(l.SourceProtAddress).Addr(), "target_mac", hardware(l.DstHwAddress),
-		"target_ip", addr(l.DstProtAddress).Addr())
-}
-
-func (r *Record) icmpLayer(name, typeCode string, sum uint16) Layer {
-	s := &r.Summary
-	l := layer(name, "type", s.ICMPType, "code", s.ICMPCode, "meaning", icmpText(typeCode), "checksum", r.checksum(sum))
-	if s.ICMPID != 0 || s.ICMPSeq != 0 {
-		l.Fields = append(l.Fields, Field{"id", hex16(s.ICMPID)}, Field{"seq", strconv.Itoa(int(s.ICMPSeq))})
-	}
-	if q := r.quoted; q.Protocol != "" {
-		l.Fields = append(l.Fields, Field{"quoted_protocol", q.Protocol},
-			Field{"quoted_src", endpoint(q.Protocol, q.Src)}, Field{"quoted_dst", endpoint(q.Protocol, q.Dst)})
-	}
-	return l
-}
-
-func hardware(b []byte) string {
-	parts := make([]string, len(b))
-	for i, c := range b {
-		parts[i] = fmt.Sprintf("%02x", c)
-	}
-	return strings.Join(parts, ":")
-}
-
-func hex16(v uint16) string { return fmt.Sprintf("0x%04x", v) }
-
-// checksum is the transport's. Between local links it is left to be filled in
-// by hardware that never comes: that is not an error.
-func (r *Record) checksum(v uint16) string {
-	if r.Offload {
-		return hex16(v) + " (offloaded, not filled in)"
-	}
-	return hex16(v)
-}
-
-func etherType(t layers.EthernetType) string {
+// header shows the header of type t that b begins with, and returns the type
+// of the next; LayerTypeZero when what follows is no header to be shown.
+func (w *walk) header(t gopacket.LayerType, b []byte) gopacket.LayerType {
 	switch t {
-	case layers.EthernetTypeIPv4:
-		return "IPv4 (0x0800)"
-	case layers.EthernetTypeIPv6:
-		return "IPv6 (0x86dd)"
-	case layers.EthernetTypeARP:
-		return "ARP (0x0806)"
-	case layers.EthernetTypeDot1Q:
-		return "802.1Q (0x8100)"
+	case layers.LayerTypeEthernet, layers.LayerTypeLoopback, layers.LayerTypeLinuxSLL, layers.LayerTypeDot1Q, layers.LayerTypeARP:
+		return w.linkHeader(t, b)
+	case layers.LayerTypeIPv4:
+		return w.ip4(b)
+	case layers.LayerTypeIPv6:
+		return w.ip6(b)
+	case layers.LayerTypeIPv6HopByHop, layers.LayerTypeIPv6Destination, layers.LayerTypeIPv6Routing,
+		layers.LayerTypeIPv6Fragment, layers.LayerTypeIPSecAH:
+		return w.extension(t, b)
 	}
-	return hex16(uint16(t))
+	return w.transport(t, b)
 }
 
-func ipProtocol(p layers.IPProtocol) string { return fmt.Sprintf("%s (%d)", p, uint8(p)) }
-
-// ipInside says that the payload is an IP packet of its own.
-func ipInside(p layers.IPProtocol) bool {
-	return p == layers.IPProtocolIPv4 || p == layers.IPProtocolIPv6
-}
-
-func ipFlags(f layers.IPv4Flag) string {
-	var on []string
-	if f&layers.IPv4DontFragment != 0 {
-		on = append(on, "DF")
-	}
-	if f&layers.IPv4MoreFragments != 0 {
-		on = append(on, "MF")
-	}
-	return strings.Join(on, ", ")
-}
-
-func tcpOptions(options []layers.TCPOption) string {
-	var out []string
-	for _, o := range options {
-		switch o.OptionType {
-		case layers.TCPOptionKindNop, layers.TCPOptionKindEndList:
-			continue
+func (w *walk) linkHeader(t gopacket.LayerType, b []byte) gopacket.LayerType {
+	var l decodable
+	var shown Layer
+	switch t {
+	case layers.LayerTypeEthernet:
+		h := new(layers.Ethernet)
+		if l = h; take(l, b) {
+			shown = layer("Ethernet", "dst", h.DstMAC, "src", h.SrcMAC, "type", etherType(h.EthernetType))
 		}
-		text := o.OptionType.String()
-		if len(o.OptionData) > 0 {
-			text += " 0x" + hex.EncodeToString(o.OptionData)
+	case layers.LayerTypeLoopback:
+		h := new(layers.Loopback)
+		if l = h; take(l, b) {
+			shown = layer("Loopback", "family", h.Family)
 		}
-		out = append(out, text)
+	case layers.LayerTypeLinuxSLL:
+		h := new(layers.LinuxSLL)
+		if l = h; take(l, b) {
+			shown = layer("Linux cooked", "packet_type", h.PacketType, "src", h.Addr, "type", etherType(h.EthernetType))
+		}
+	case layers.LayerTypeDot1Q:
+		h := new(layers.Dot1Q)
+		if l = h; take(l, b) {
+			shown = layer("802.1Q", "priority", h.Priority, "drop_eligible", h.DropEligible, "id", h.VLANIdentifier,
+				"type", etherType(h.Type))
+		}
+	case layers.LayerTypeARP:
+		h := new(layers.ARP)
+		if l = h; take(l, b) {
+			w.show(arpLayer(h), h.Contents, nil) // there is only padding behind
+		}
+		return gopacket.LayerTypeZero
 	}
-	return strings.Join(out, ", ")
+	if shown.Name == "" {
+		return gopacket.LayerTypeZero
+	}
+	w.show(shown, l.LayerContents(), l.LayerPayload())
+	return l.NextLayerType()
+}
+
+// cooked2 shows the header of LINKTYPE_LINUX_SLL2.
+func (w *walk) cooked2() gopacket.LayerType {
+	h, err := decodeSLL2(w.rest)
+	if err != nil {
+		return gopacket.LayerTypeZero
+	}
+	w.show(layer("Linux cooked v2", "type", etherType(h.protocol), "ifindex", h.ifindex,
+		"packet_type", layers.LinuxSLLPacketType(h.kind), "src", h.addr), w.rest[:sll2Bytes], h.payload)
+	return h.protocol.LayerType()
+}
+
+func (w *walk) ip4(b []byte) gopacket.LayerType {
+	l := new(outerIPv4)
+	if !take(l, b) {
+		return gopacket.LayerTypeZero
+	}
+	w.show(ip4Layer("IPv4", &l.IPv4), l.Contents, l.Payload)
+	return l.NextLayerType()
+}
+
+func ip4Layer(name string, l *layers.IPv4) Layer {
+	return layer(name, "header_length", int(l.IHL)*4, "dscp", l.TOS>>2, "ecn", l.TOS&3, "length", l.Length,
+		"id", hex16(l.Id), "flags", ipFlags(l.Flags), "offset", int(l.FragOffset)*8, "ttl", l.TTL,
+		"protocol", ipProtocol(l.Protocol), "checksum", hex16(l.Checksum),
+		"src", l.SrcIP, "dst", l.DstIP, "options", len(l.Options))
+}
+
+func (w *walk) ip6(b []byte) gopacket.LayerType {
+	l := new(outerIPv6)
+	if !take(l, b) {
+		return gopacket.LayerTypeZero
+	}
+	w.show(ip6Layer("IPv6", &l.IPv6), l.Contents, unpadded6(b)[40:])
+	// gopacket takes the Hop-by-Hop options for a part of this header.
+	return notIP(l.NextHeader.LayerType())
+}
+
+func ip6Layer(name string, l *layers.IPv6) Layer {
+	return layer(name, "traffic_class", l.TrafficClass, "flow_label", fmt.Sprintf("0x%05x", l.FlowLabel),
+		"length", l.Length, "next_header", ipProtocol(l.NextHeader), "hop_limit", l.HopLimit,
+		"src", l.SrcIP, "dst", l.DstIP)
+}
+
+func (w *walk) extension(t gopacket.LayerType, b []byte) gopacket.LayerType {
+	switch t {
+	case layers.LayerTypeIPv6Fragment:
+		f := new(fragment6)
+		if f.DecodeFromBytes(b, nil) != nil {
+			return gopacket.LayerTypeZero
+		}
+		w.show(layer("IPv6 Fragment", "next_header", ipProtocol(f.next), "offset", f.offset, "more", f.more,
+			"id", fmt.Sprintf("0x%08x", f.id)), f.Contents, f.Payload)
+		return f.NextLayerType()
+	case layers.LayerTypeIPSecAH:
+		a := new(authHeader)
+		if a.DecodeFromBytes(b, nil) != nil {
+			return gopacket.LayerTypeZero
+		}
+		w.show(layer("IPsec AH", "next_header", ipProtocol(a.next), "spi", fmt.Sprintf("0x%08x", a.spi), "seq", a.seq), a.Contents, a.Payload)
+		return a.NextLayerType()
+	}
+	e := new(extension6)
+	if e.DecodeFromBytes(b, gopacket.NilDecodeFeedback) != nil {
+		return gopacket.LayerTypeZero
+	}
+	name := map[gopacket.LayerType]string{layers.LayerTypeIPv6HopByHop: "IPv6 Hop-by-Hop Options",
+		layers.LayerTypeIPv6Destination: "IPv6 Destination Options", layers.LayerTypeIPv6Routing: "IPv6 Routing"}[t]
+	l := layer(name, "next_header", ipProtocol(e.NextHeader), "length", len(e.Contents))
+	if t == layers.LayerTypeIPv6Routing {
+		l = layer(name, "next_header", ipProtocol(e.NextHeader), "type", e.Contents[2], "segments_left", e.Contents[3])
+	}
+	w.show(l, e.Contents, e.Payload)
+	return e.NextLayerType()
 }

@@ -38,7 +38,7 @@ type reader struct {
 }
 
 func openReader(p Point, order int, s *Session) (*reader, error) {
-	r := &reader{point: p, order: order, path: p.Path, session: s, decoder: newDecoder()}
+	r := &reader{point: p, order: order, path: p.Path, session: s, decoder: newDecoder(s.opts.VXLANPorts...)}
 	if r.path == "" {
 		r.path = netns.Path(p.NS)
 	}

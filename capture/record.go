@@ -15,10 +15,25 @@ type Record struct {
 	Data     []byte    // what was kept of it, from the link layer header on
 	Offload  bool      // the transport checksum was left to hardware and is not ready
 	Summary  Summary
+	Comment  string // what the writer of the file said of it; control characters removed
 
-	unframed bool   // Data begins with the IP header: the link has no header of its own
-	payload  []byte // the part of Data behind the transport header
-	quoted   Tuple  // of the packet that an ICMP error quotes; zero otherwise
+	unframed bool       // Data begins with the IP header: the link has no header of its own
+	link     linkHeader // that Data begins with, when it is not unframed
+	payload  []byte     // the part of Data behind the transport header
+	quoted   Tuple      // of the packet that an ICMP error quotes; zero otherwise
+	inner    *Record    // the packet that a tunnel carries; nil when there is none
+}
+
+// Inner is the packet within the packet: what VXLAN, GENEVE, GRE or IP carries.
+// It is a record of its own, at the same point and time, whose Data is a part of
+// r's; nil when r carries none. Its own Inner may carry one more.
+func (r *Record) Inner() *Record {
+	if r.inner == nil {
+		return nil
+	}
+	in := *r.inner
+	in.Serial = r.Serial // given after decoding
+	return &in
 }
 
 // Summary is what a packet is compared and matched by.
@@ -39,6 +54,10 @@ type Summary struct {
 	TCPSeq     uint32
 	TCPAck     uint32
 	Payload    int    // bytes behind the transport header
+	VLAN       uint16 // of the outermost 802.1Q tag, 0 without one
+	App        string // what the payload is: "http", "dns", "mdns", "dhcp", "tls"; "" when it is none of these
+	Tunnel     string // what carries the inner packet: "vxlan", "geneve", "gre", "ipip"; "" when there is none
+	VNI        uint32 // the network's number in VXLAN and GENEVE
 	Info       string // one line for people, in the style of Wireshark's info column; control characters removed
 	Malformed  string // why it could not be decoded to the end, "" if it could
 }
@@ -47,12 +66,17 @@ type Summary struct {
 type Layer struct {
 	Name   string // "Ethernet", "IPv4", "TCP"
 	Fields []Field
+	// Offset and Length say which bytes of the record's Data it is.
+	Offset, Length int
 }
 
 // Field is one field of a header, in the order in which it stands there.
 type Field struct {
 	Name  string // "src", "ttl", "checksum"
 	Value string // control characters removed
+	// Offset and Length say which bytes of the record's Data hold the field;
+	// Length is 0 where no whole bytes do.
+	Offset, Length int
 }
 
 // The two directions of a flow, as conntrack calls them.

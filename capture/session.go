@@ -28,6 +28,9 @@ type Options struct {
 	// new ones are counted as Stats.Skipped, 65536 by default. Their data is
 	// bounded as well, to 64 MiB.
 	Buffer int
+	// VXLANPorts are UDP ports that carry VXLAN besides 4789 and 8472: those of
+	// the vxlan links in the namespaces of the points.
+	VXLANPorts []uint16
 }
 
 const (
