@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,21 +25,21 @@ func (b *backend) executor() *ops.Executor {
 }
 
 // change runs f so that interact waits for it: a change is finished or taken
-// back before the program ends.
-func (b *backend) change(f func(ctx context.Context) error) error {
+// back before the program ends. The interface's contexts end with it.
+func (b *backend) change(f func() error) error {
 	b.running.Add(1)
 	defer b.running.Done()
-	return f(b.ctx)
+	return f()
 }
 
 // Run implements ui.Backend.
-func (b *backend) Run(_ context.Context, p *ops.Plan) error {
-	return b.change(func(ctx context.Context) error { return b.executor().Run(ctx, p) })
+func (b *backend) Run(ctx context.Context, p *ops.Plan) error {
+	return b.change(func() error { return b.executor().Run(ctx, p) })
 }
 
 // Undo implements ui.Backend.
-func (b *backend) Undo(_ context.Context, id string) (title string, err error) {
-	err = b.change(func(ctx context.Context) error {
+func (b *backend) Undo(ctx context.Context, id string) (title string, err error) {
+	err = b.change(func() error {
 		undone, err := b.executor().Undo(ctx, id)
 		title = titles(undone)
 		return err
@@ -47,8 +48,8 @@ func (b *backend) Undo(_ context.Context, id string) (title string, err error) {
 }
 
 // Delete implements ui.Backend.
-func (b *backend) Delete(_ context.Context, name string) error {
-	return b.change(func(ctx context.Context) error {
+func (b *backend) Delete(ctx context.Context, name string) error {
+	return b.change(func() error {
 		_, err := b.executor().Delete(ctx, name)
 		return err
 	})
@@ -65,9 +66,7 @@ func titles(entries []ops.Entry) string {
 // History implements ui.Backend.
 func (b *backend) History(context.Context) ([]ops.Entry, error) {
 	entries, err := journal().Entries()
-	for i, j := 0, len(entries)-1; i < j; i, j = i+1, j-1 {
-		entries[i], entries[j] = entries[j], entries[i]
-	}
+	slices.Reverse(entries)
 	return entries, err
 }
 
