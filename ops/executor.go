@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -266,7 +267,8 @@ func withDependants(all, chosen []Entry) []Entry {
 		names[e.Name] = true
 	}
 	return filter(all, func(e Entry) bool {
-		if !ids[e.ID] && e.On != "" && names[e.On] {
+		fallsWith := func(name string) bool { return name != "" && names[name] }
+		if !ids[e.ID] && (fallsWith(e.On) || slices.ContainsFunc(e.With, fallsWith)) {
 			ids[e.ID] = true
 			names[e.Name] = true // what was built on this follows it in all
 		}
@@ -287,6 +289,6 @@ func (x *Executor) undoEntry(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	p := &Plan{ID: e.ID, Title: "undo " + e.Title, Name: e.Name, On: e.On, Mode: e.Mode, Steps: e.Steps, Made: e.Made}
+	p := &Plan{ID: e.ID, Title: "undo " + e.Title, Name: e.Name, On: e.On, With: e.With, Mode: e.Mode, Steps: e.Steps, Made: e.Made}
 	return x.unwind(ctx, p, r, e.numbers)
 }

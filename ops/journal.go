@@ -56,6 +56,7 @@ type Entry struct {
 	Title string    `json:"title"`
 	Name  string    `json:"name"`
 	On    string    `json:"on,omitempty"`
+	With  []string  `json:"with,omitempty"`
 	Mode  string    `json:"mode"`
 	Time  time.Time `json:"time"`
 	State State     `json:"state"`
@@ -83,6 +84,7 @@ type header struct {
 	Title string    `json:"title"`
 	Name  string    `json:"name"`
 	On    string    `json:"on,omitempty"`
+	With  []string  `json:"with,omitempty"`
 	Mode  string    `json:"mode"`
 	Time  time.Time `json:"time"`
 	Made  Made      `json:"made"`
@@ -164,7 +166,7 @@ func (j *Journal) read(name string) (*Entry, error) {
 func (j *Journal) replay(e *Entry, steps map[int]Step, l line) (*Entry, error) {
 	if l.Event == "plan" && l.Plan != nil {
 		p := l.Plan
-		return &Entry{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, Mode: p.Mode, Time: p.Time,
+		return &Entry{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, With: p.With, Mode: p.Mode, Time: p.Time,
 			Made: p.Made, State: StatePartial}, nil
 	}
 	if e == nil {
@@ -201,7 +203,7 @@ func (j *Journal) begin(p *Plan, now time.Time) (*record, error) {
 		return nil, err
 	}
 	r := &record{f: f, path: f.Name()}
-	h := &header{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, Mode: p.Mode, Time: now, Made: p.Made}
+	h := &header{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, With: p.With, Mode: p.Mode, Time: now, Made: p.Made}
 	if err := r.write(line{Event: "plan", Plan: h}); err != nil {
 		return nil, errors.Join(err, r.remove())
 	}

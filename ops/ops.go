@@ -34,7 +34,9 @@ type Plan struct {
 	Name string
 	// On is the Name of the plan that this one builds on and falls with, "" for
 	// none.
-	On    string
+	On string
+	// With are the Names of further plans that it falls with.
+	With  []string
 	Mode  string // "bridge"
 	Steps []Step
 	// Notes are told to the user beside the preview: what the plan cannot
@@ -46,11 +48,13 @@ type Plan struct {
 
 // Made is what a plan leaves behind once it is done.
 type Made struct {
-	Network    string      `json:"network,omitempty"` // its subnet
-	Network6   string      `json:"network6,omitempty"`
-	Bridge     string      `json:"bridge,omitempty"`
-	Gateway    string      `json:"gateway,omitempty"`
-	Gateway6   string      `json:"gateway6,omitempty"`
+	Network  string `json:"network,omitempty"` // its subnet
+	Network6 string `json:"network6,omitempty"`
+	Bridge   string `json:"bridge,omitempty"`
+	Gateway  string `json:"gateway,omitempty"`
+	Gateway6 string `json:"gateway6,omitempty"`
+	// DNS is the address of the server that knows the containers' names.
+	DNS        string      `json:"dns,omitempty"`
 	Containers []Container `json:"containers,omitempty"`
 	Published  []Published `json:"published,omitempty"`
 	// Proofs are what can be tried on it, to see that it does what it should,
@@ -78,6 +82,8 @@ type Container struct {
 	Addr6 string `json:"addr6,omitempty"`
 	// HostLink is the host's end of the veth.
 	HostLink string `json:"host_link,omitempty"`
+	// Aliases are further names of it in the network.
+	Aliases []string `json:"aliases,omitempty"`
 }
 
 // Published is one port of the host that leads into a container.

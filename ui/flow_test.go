@@ -45,7 +45,7 @@ func TestBuildAndWatchARequestBeingRewritten(t *testing.T) {
 	d.send(SnapshotMsg{Snapshot: world()})
 	d.sees("outside", "10.10.0.2/24", "sandbox")
 	d.press("n")
-	d.sees("Create a bridge network", "172.18.0.0/24", "8080:80", "27 steps")
+	d.sees("Create a bridge network", "172.18.0.0/24", "8080:80", "33 steps")
 	d.press("enter")
 	d.sees("ip netns add web-1", "A container is, for the network, a namespace")
 	d.press("enter")
@@ -122,7 +122,7 @@ func TestProgressTicksEachStep(t *testing.T) {
 	plan := planOf(t, d)
 	d.send(ProgressMsg{Plan: plan, Index: 0, Phase: ops.PhaseDone})
 	d.send(ProgressMsg{Plan: plan, Index: 1, Phase: ops.PhaseDo})
-	d.sees("1 of 27", "✓  1  ip netns add web-1", "▸  2  ip netns add web-2", "·  3")
+	d.sees("1 of 33", "✓  1  ip netns add web-1", "▸  2  ip netns add web-2", "·  3")
 	d.press("esc")
 	d.sees("still running")
 	d.send(ProgressMsg{Plan: plan, Index: 99, Phase: ops.PhaseDo}) // nobody's

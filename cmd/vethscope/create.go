@@ -71,6 +71,8 @@ func newCreateBridgeCmd(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&b.Subnet, "subnet", "", "IPv4 subnet; the bridge gets its first address (default: a free one)")
 	cmd.Flags().StringVar(&b.IPv6, "ipv6", "", "IPv6 subnet beside it")
 	cmd.Flags().StringArrayVar(&b.Publish, "publish", nil, "HOSTPORT:PORT[/udp][@CONTAINER]: lead a port of the host into a container (repeatable)")
+	cmd.Flags().BoolVar(&b.NoIsolation, "no-isolation", false, "let the containers of other networks in (published ports are open to them anyway)")
+	cmd.Flags().BoolVar(&b.NoDNS, "no-dns", false, "start no name server for the containers")
 	f.add(cmd)
 	return cmd
 }
@@ -153,6 +155,9 @@ func showMade(w io.Writer, p *ops.Plan, output string) error {
 	}
 	if m.Network6 != "" {
 		fmt.Fprintf(w, "  subnet %s, gateway %s\n", m.Network6, m.Gateway6)
+	}
+	if m.DNS != "" {
+		fmt.Fprintf(w, "  names are known to the server at %s\n", m.DNS)
 	}
 	for _, c := range m.Containers {
 		fmt.Fprintf(w, "  %s: %s\n", c.Name, strings.Join(slices.DeleteFunc([]string{c.Link, c.Addr, c.Addr6}, func(s string) bool { return s == "" }), " "))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -38,7 +37,7 @@ func nsPath(ns string) (string, error) {
 func newExecCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "exec NAMESPACE [--] COMMAND [ARG...]",
-		Short:   "Run a command in a namespace",
+		Short:   "Run a command in a namespace; it finds the names of the namespace's networks",
 		Example: "  vethscope exec web-1 -- ip addr",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -51,10 +50,14 @@ func newExecCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c := exec.Command(args[1], args[2:]...)
+			command := args[1:]
+			if command[0] == "--" && len(command) > 1 {
+				command = command[1:]
+			}
+			c := exec.Command(command[0], command[1:]...)
 			c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 			// A child is born in the namespace of the thread that starts it.
-			if err := netns.Do(path, c.Start); err != nil {
+			if err := startIn(args[0], path, c); err != nil {
 				return fmt.Errorf("exec %s: %w", args[0], err)
 			}
 			err = c.Wait()
@@ -81,13 +84,13 @@ func newPingCmd() *cobra.Command {
 		Example: "  vethscope ping -n web-1 10.10.0.2",
 		Args:    exactArgs("ADDRESS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dst, err := netip.ParseAddr(args[0])
-			if err != nil {
-				return usageError{fmt.Errorf("ping: %q is not an IP address", args[0])}
-			}
 			path, err := nsPath(ns)
 			if err != nil {
 				return err
+			}
+			dst, err := resolve(cmd.Context(), ns, args[0])
+			if err != nil {
+				return fmt.Errorf("ping: %w", err)
 			}
 			out := cmd.OutOrStdout()
 			if output != "json" {
@@ -137,7 +140,11 @@ func newGetCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			res, err := probe.Get(cmd.Context(), path, args[0], probe.GetOptions{})
+			target, err := resolveURL(cmd.Context(), ns, args[0])
+			if err != nil {
+				return fmt.Errorf("get %s: %w", args[0], err)
+			}
+			res, err := probe.Get(cmd.Context(), path, target, probe.GetOptions{})
 			if err != nil {
 				return fmt.Errorf("get %s from %s: %w", args[0], ns, err)
 			}

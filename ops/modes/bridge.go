@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"vethscope/ops"
+	"vethscope/ops/dns"
 	"vethscope/ops/steps"
 )
 
@@ -21,6 +22,10 @@ type Bridge struct {
 	Publish    []string `json:"publish,omitempty"` // "8080:80", "53:53/udp", "8081:80@2" for the second container
 	// Names are those of the containers' namespaces; nil for NAME-1 … NAME-N.
 	Names []string `json:"names,omitempty"`
+	// NoIsolation lets the containers of other networks reach this one's, and
+	// the reverse.
+	NoIsolation bool `json:"no_isolation,omitempty"`
+	NoDNS       bool `json:"no_dns,omitempty"` // no server for the containers' names
 }
 
 // maxContainers is where a bridge's port numbers end: BR_MAX_PORTS, 1 << 10, in
@@ -32,6 +37,8 @@ const maxContainers = 1023
 const (
 	priorityDNAT = -105
 	prioritySNAT = 100
+
+	priorityFilter = 0 // nft's "filter"
 )
 
 // bridgePlan is Bridge with everything parsed.
@@ -43,6 +50,8 @@ type bridgePlan struct {
 	subnet6    netip.Prefix // zero without IPv6
 	containers []ops.Container
 	published  []ops.Published
+	isolated   bool
+	dns        bool
 }
 
 // Plan validates the settings against w and says every step. The error is of
@@ -68,6 +77,12 @@ func (b Bridge) Plan(w World) (*ops.Plan, error) {
 	}
 	plan.Steps = append(plan.Steps, p.forwarding()...)
 	plan.Steps = append(plan.Steps, p.nat()...)
+	if p.isolated {
+		plan.Steps = append(plan.Steps, p.isolation()...)
+	}
+	if p.dns {
+		plan.Steps = append(plan.Steps, p.nameServer())
+	}
 	return plan, nil
 }
 
@@ -79,7 +94,8 @@ func hostLink(network string, i int) string { return fmt.Sprintf("v-%s-%d", netw
 
 func (b Bridge) parse(w World) (*bridgePlan, Errors) {
 	var errs Errors
-	p := &bridgePlan{name: b.Name, table: tableName(b.Name), mark: steps.MarkPrefix + b.Name}
+	p := &bridgePlan{name: b.Name, table: tableName(b.Name), mark: steps.MarkPrefix + b.Name,
+		isolated: !b.NoIsolation, dns: !b.NoDNS}
 	if b.Containers < 1 || b.Containers > maxContainers {
 		errs.add("containers", "must be 1 to %d, not %d", maxContainers, b.Containers)
 		b.Containers = 1 // go on, to find what else is wrong
@@ -91,7 +107,7 @@ func (b Bridge) parse(w World) (*bridgePlan, Errors) {
 	}
 	checkRoom(&errs, "subnet", p.subnet, b.Containers)
 	checkRoom(&errs, "ipv6", p.subnet6, b.Containers)
-	specs := parsePublish(&errs, w, b.Publish, b.Containers)
+	specs := parsePublish(&errs, w, b.Publish, b.containerNames())
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -111,8 +127,16 @@ func (p *bridgePlan) fill(b Bridge, specs []publishSpec) {
 		p.containers = append(p.containers, c)
 	}
 	for _, s := range specs {
-		p.published = append(p.published, s.on(p.containers))
+		p.published = append(p.published, s.on(p.containers[s.container-1]))
 	}
+}
+
+func (b Bridge) containerNames() []string {
+	out := make([]string, b.Containers)
+	for i := range out {
+		out[i] = b.containerName(i)
+	}
+	return out
 }
 
 func (b Bridge) containerName(i int) string {
@@ -152,6 +176,9 @@ func (p *bridgePlan) made() ops.Made {
 	if p.subnet6.IsValid() {
 		m.Network6, m.Gateway6 = p.subnet6.String(), p.gateway6().String()
 	}
+	if p.dns {
+		m.DNS = m.Gateway
+	}
 	return m
 }
 
@@ -166,8 +193,12 @@ func (p *bridgePlan) gateway() netip.Addr  { return p.subnet.Addr().Next() }
 func (p *bridgePlan) gateway6() netip.Addr { return p.subnet6.Addr().Next() }
 
 func (p *bridgePlan) bridge() []ops.Step {
+	add := &steps.BridgeAdd{Name: p.name, MAC: macOf(p.gateway()), Mark: p.mark}
+	if p.isolated {
+		add.Group = steps.IsolationGroup
+	}
 	out := []ops.Step{
-		&steps.BridgeAdd{Name: p.name, MAC: macOf(p.gateway()), Mark: p.mark},
+		add,
 		&steps.AddrAdd{Link: p.name, Addr: netip.PrefixFrom(p.gateway(), p.subnet.Bits()),
 			Reason: "The bridge's own address puts the host into the subnet, and makes it the containers' gateway."},
 	}
@@ -178,13 +209,31 @@ func (p *bridgePlan) bridge() []ops.Step {
 	return append(out, &steps.LinkUp{Link: p.name})
 }
 
-// container wires one container to the bridge.
+// container wires a new container to the bridge, which becomes its gateway.
 func (p *bridgePlan) container(c ops.Container) []ops.Step {
-	out := []ops.Step{
+	out := append(p.plug(c), &steps.LinkUp{NS: c.Name, Link: "lo"})
+	out = append(out, p.address(c)...)
+	out = append(out, p.defaultRoute(c))
+	if c.Addr6 != "" {
+		out = append(out, p.defaultRoute6(c))
+	}
+	return out
+}
+
+// plug lays the cable from a container to the bridge.
+func (p *bridgePlan) plug(c ops.Container) []ops.Step {
+	return []ops.Step{
 		&steps.VethAdd{Name: c.HostLink, PeerNS: c.Name, PeerName: c.Link, Mark: p.mark},
 		&steps.LinkMaster{Link: c.HostLink, Master: p.name},
+		&steps.PortHairpin{Link: c.HostLink},
 		&steps.LinkUp{Link: c.HostLink},
-		&steps.LinkUp{NS: c.Name, Link: "lo"},
+	}
+}
+
+// address gives the container's end of the cable its addresses and switches it
+// on.
+func (p *bridgePlan) address(c ops.Container) []ops.Step {
+	out := []ops.Step{
 		&steps.AddrAdd{NS: c.Name, Link: c.Link, Addr: netip.PrefixFrom(netip.MustParseAddr(c.Addr), p.subnet.Bits()),
 			Reason: "The container's own address; the route to the rest of the subnet comes with it."},
 	}
@@ -193,13 +242,15 @@ func (p *bridgePlan) container(c ops.Container) []ops.Step {
 			Addr:   netip.PrefixFrom(netip.MustParseAddr(c.Addr6), p.subnet6.Bits()),
 			Reason: "The same for IPv6."})
 	}
-	out = append(out,
-		&steps.LinkUp{NS: c.Name, Link: c.Link},
-		&steps.RouteAdd{NS: c.Name, Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Via: p.gateway(), Link: c.Link})
-	if c.Addr6 != "" {
-		out = append(out, &steps.RouteAdd{NS: c.Name, Dst: netip.PrefixFrom(netip.IPv6Unspecified(), 0), Via: p.gateway6(), Link: c.Link})
-	}
-	return out
+	return append(out, &steps.LinkUp{NS: c.Name, Link: c.Link})
+}
+
+func (p *bridgePlan) defaultRoute(c ops.Container) ops.Step {
+	return &steps.RouteAdd{NS: c.Name, Dst: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Via: p.gateway(), Link: c.Link}
+}
+
+func (p *bridgePlan) defaultRoute6(c ops.Container) ops.Step {
+	return &steps.RouteAdd{NS: c.Name, Dst: netip.PrefixFrom(netip.IPv6Unspecified(), 0), Via: p.gateway6(), Link: c.Link}
 }
 
 func (p *bridgePlan) forwarding() []ops.Step {
@@ -222,8 +273,11 @@ func (p *bridgePlan) nat() []ops.Step {
 	}
 	for _, subnet := range []netip.Prefix{p.subnet, p.subnet6} {
 		if subnet.IsValid() {
-			out = append(out, &steps.NftMasquerade{Table: p.table, Chain: "postrouting", Subnet: subnet, Except: p.name,
-				Comment: fmt.Sprintf("%s: masquerade %s", p.name, subnet)})
+			out = append(out,
+				&steps.NftMasquerade{Table: p.table, Chain: "postrouting", Subnet: subnet, Except: p.name,
+					Comment: fmt.Sprintf("%s: masquerade %s", p.name, subnet)},
+				&steps.NftHairpin{Table: p.table, Chain: "postrouting", Subnet: subnet, Bridge: p.name,
+					Comment: fmt.Sprintf("%s: hairpin %s", p.name, subnet)})
 		}
 	}
 	for _, pub := range p.published {
@@ -231,6 +285,38 @@ func (p *bridgePlan) nat() []ops.Step {
 		out = append(out, publishSteps(p.table, p.name, pub, c)...)
 	}
 	return out
+}
+
+// isolation keeps the containers of our other networks out.
+func (p *bridgePlan) isolation() []ops.Step {
+	return []ops.Step{
+		&steps.NftChain{Table: p.table, Name: "forward", Type: "filter", Hook: "forward", Priority: priorityFilter},
+		&steps.NftIsolate{Table: p.table, Chain: "forward", Bridge: p.name, Comment: p.name + ": keep other networks out"},
+	}
+}
+
+// nameServer starts the server that knows the containers by name.
+func (p *bridgePlan) nameServer() ops.Step {
+	c := dns.Config{Zone: dns.Zone{Network: p.name}, Listen: []netip.Prefix{netip.PrefixFrom(p.gateway(), p.subnet.Bits())}}
+	if p.subnet6.IsValid() {
+		c.Listen = append(c.Listen, netip.PrefixFrom(p.gateway6(), p.subnet6.Bits()))
+	}
+	for _, container := range p.containers {
+		c.Zone.Hosts = append(c.Zone.Hosts, HostOf(container))
+	}
+	return &steps.ProcessStart{Args: c.Args(),
+		Reason: fmt.Sprintf("Addresses change, names stay: a small name server at %s tells the network's containers who %s is. It is vethscope itself, in the background, and ends with the bridge.", p.gateway(), p.containers[0].Name)}
+}
+
+// HostOf is a container as a name server knows it.
+func HostOf(c ops.Container) dns.Host {
+	h := dns.Host{Names: append([]string{c.Name}, c.Aliases...)}
+	for _, text := range []string{c.Addr, c.Addr6} {
+		if a, err := netip.ParseAddr(text); err == nil {
+			h.Addrs = append(h.Addrs, a)
+		}
+	}
+	return h
 }
 
 // parseSubnet reads a subnet that must be free. It returns the zero Prefix when

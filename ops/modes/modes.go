@@ -66,6 +66,17 @@ type World struct {
 	Subnets    []Subnet        // that the host has an address in or a route to
 	Published  map[Port]string // ports of the host that a DNAT rule leads away, and whereto
 	Networks   map[string]ops.Made
+	Plans      map[string]string // what the journal knows, by name, with its mode
+	Inside     map[string]Inside // of the namespaces other than the host
+	// on says what a plan was built on, made which plan made a container, and
+	// legs which plan plugged one into a network: the key is "NETWORK/CONTAINER".
+	on, made, legs map[string]string
+}
+
+// Inside is what a plan must know of a namespace that it changes.
+type Inside struct {
+	Links             []string
+	Default, Default6 bool // there is a default route
 }
 
 // Subnet is an address range in use, and what uses it.
@@ -86,10 +97,20 @@ func (p Port) String() string { return fmt.Sprintf("%d/%s", p.Number, p.Protocol
 func WorldOf(s *inventory.Snapshot, entries []ops.Entry) World {
 	w := World{
 		Links: map[string]bool{}, Namespaces: map[string]bool{netns.Host: true}, Tables: map[string]bool{},
-		Published: map[Port]string{}, Networks: networks(entries),
+		Published: map[Port]string{}, Networks: map[string]ops.Made{},
+		Plans: map[string]string{}, Inside: map[string]Inside{},
+		on: map[string]string{}, made: map[string]string{}, legs: map[string]string{},
+	}
+	for _, e := range entries {
+		if e.State == ops.StateDone {
+			w.enter(e.Name, e.On, e.Mode, e.Made)
+		}
 	}
 	for _, ns := range s.Namespaces {
 		w.Namespaces[ns.Name] = true
+		if ns.Kind != inventory.KindHost {
+			w.Inside[ns.Name] = inside(ns)
+		}
 	}
 	host := s.Host()
 	if host == nil {
@@ -141,25 +162,6 @@ func (w *World) overlap(p netip.Prefix) (Subnet, bool) {
 		return Subnet{}, false
 	}
 	return w.Subnets[i], true
-}
-
-// networks merges what the journal says of each network: what made it, and what
-// was published on it since.
-func networks(entries []ops.Entry) map[string]ops.Made {
-	out := map[string]ops.Made{}
-	for _, e := range entries {
-		if e.State != ops.StateDone {
-			continue
-		}
-		if e.On == "" {
-			out[e.Name] = e.Made
-			continue
-		}
-		made := out[e.On]
-		made.Published = append(slices.Clone(made.Published), e.Made.Published...)
-		out[e.On] = made
-	}
-	return out
 }
 
 // portPattern finds the port in a DNAT rule's text, in nft's words and in

@@ -26,17 +26,26 @@ func (p Publish) Plan(w World) (*ops.Plan, error) {
 		errs.add("network", "no network %q of ours: `vethscope create bridge` makes one", p.Network)
 		return nil, errs
 	}
-	specs := parsePublish(&errs, w, []string{p.Port}, len(made.Containers))
+	names := make([]string, len(made.Containers))
+	for i, c := range made.Containers {
+		names[i] = c.Name
+	}
+	specs := parsePublish(&errs, w, []string{p.Port}, names)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	pub := specs[0].on(made.Containers)
+	to := made.Containers[specs[0].container-1]
+	pub := specs[0].on(to)
+	on := p.Network
+	if leg := w.legs[p.Network+"/"+to.Name]; leg != "" {
+		on = leg // a container that came later takes its ports with it
+	}
 	return &ops.Plan{
 		Title: fmt.Sprintf("publish port %s of %s", specs[0].port, p.Network),
 		Name:  fmt.Sprintf("%s:%s", p.Network, specs[0].port),
-		On:    p.Network,
+		On:    on,
 		Mode:  "publish",
-		Steps: publishSteps(tableName(p.Network), p.Network, pub, made.Containers[specs[0].container-1]),
+		Steps: publishSteps(tableName(p.Network), p.Network, pub, to),
 		Made:  ops.Made{Published: []ops.Published{pub}},
 	}, nil
 }
@@ -48,21 +57,19 @@ type publishSpec struct {
 	container int // from 1
 }
 
-func (s publishSpec) on(containers []ops.Container) ops.Published {
-	return ops.Published{HostPort: s.port.Number, Container: containers[s.container-1].Name,
+func (s publishSpec) on(c ops.Container) ops.Published {
+	return ops.Published{HostPort: s.port.Number, Container: c.Name,
 		ContainerPort: s.to, Protocol: s.port.Protocol}
 }
 
-// parsePublish reads the ports to publish on a network of n containers.
-func parsePublish(errs *Errors, w World, texts []string, n int) []publishSpec {
+// parsePublish reads the ports to publish on a network of the named containers.
+func parsePublish(errs *Errors, w World, texts, containers []string) []publishSpec {
 	var out []publishSpec
 	for _, text := range texts {
-		s, err := parseSpec(text)
+		s, err := parseSpec(text, containers)
 		switch {
 		case err != nil:
 			errs.add("publish", "%v", err)
-		case s.container > n:
-			errs.add("publish", "%q: there is no container %d, only 1 to %d", text, s.container, n)
 		case slices.ContainsFunc(out, func(o publishSpec) bool { return o.port == s.port }):
 			errs.add("publish", "port %s is published twice", s.port)
 		case w.Published[s.port] != "":
@@ -74,14 +81,22 @@ func parsePublish(errs *Errors, w World, texts []string, n int) []publishSpec {
 	return out
 }
 
-// parseSpec reads HOSTPORT:PORT[/tcp|/udp][@CONTAINER].
-func parseSpec(text string) (publishSpec, error) {
+// parseSpec reads HOSTPORT:PORT[/tcp|/udp][@CONTAINER]; the container is given by
+// its number or its name.
+func parseSpec(text string, containers []string) (publishSpec, error) {
 	s := publishSpec{container: 1}
 	ports, container, ok := strings.Cut(strings.TrimSpace(text), "@")
 	if ok {
 		n, err := strconv.Atoi(container)
-		if err != nil || n < 1 {
+		switch {
+		case slices.Contains(containers, container):
+			n = slices.Index(containers, container) + 1
+		case err != nil:
+			return s, fmt.Errorf("%q: there is no container %s in the network", text, strconv.Quote(container))
+		case n < 1:
 			return s, fmt.Errorf("%q: after @ stands the number of a container, from 1", text)
+		case n > len(containers):
+			return s, fmt.Errorf("%q: there is no container %d, only 1 to %d", text, n, len(containers))
 		}
 		s.container = n
 	}

@@ -17,10 +17,13 @@ import (
 // a bridge without one takes the lowest of its ports', and changes it as they
 // come and go; those who know the old one lose their gateway for a while.
 type BridgeAdd struct {
-	NS    string `json:"ns,omitempty"`
-	Name  string `json:"name"`
-	MAC   string `json:"mac"`
-	Mark  string `json:"mark"`            // the alias
+	NS   string `json:"ns,omitempty"`
+	Name string `json:"name"`
+	MAC  string `json:"mac"`
+	Mark string `json:"mark"` // the alias
+	// Group is the link group of ip-link(8), 0 for the default one. The group
+	// IsolationGroup makes the bridge one of those that NftIsolate keeps apart.
+	Group uint32 `json:"group,omitempty"`
 	Index int    `json:"index,omitempty"` // once made
 }
 
@@ -29,7 +32,11 @@ func (s *BridgeAdd) Why() string {
 	return "A bridge is a switch in software: its ports are other links, and the host itself is plugged in through the bridge's own address."
 }
 func (s *BridgeAdd) Shell() string {
-	return ip(s.NS) + "link add " + s.Name + " address " + s.MAC + " type bridge; " + ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
+	line := ip(s.NS) + "link add " + s.Name + " address " + s.MAC + " type bridge; " + ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
+	if s.Group != 0 {
+		line += fmt.Sprintf(" group %d", s.Group)
+	}
+	return line
 }
 
 func (s *BridgeAdd) Check(context.Context) error { return freeLink(s.NS, s.Name) }
@@ -40,7 +47,7 @@ func (s *BridgeAdd) Do(context.Context) error {
 		return fmt.Errorf("add bridge %s: %w", s.Name, err)
 	}
 	return in(s.NS, func(h *netlink.Handle) error {
-		l := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: s.Name, HardwareAddr: mac}}
+		l := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: s.Name, HardwareAddr: mac, Group: s.Group}}
 		if err := h.LinkAdd(l); err != nil {
 			return fmt.Errorf("add bridge %s: %w", s.Name, err)
 		}

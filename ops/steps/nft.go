@@ -87,10 +87,11 @@ type NftChain struct {
 	Priority int32  `json:"priority"`
 }
 
-// hookWhy tells what each hook is for in a nat chain.
+// hookWhy tells what each hook is for.
 var hookWhy = map[string]string{
 	"prerouting":  "prerouting sees packets as they come in, before the host decides where they go: the place to change a destination.",
 	"output":      "output sees the packets that the host itself sends: they never pass prerouting, so the destination is changed here, too.",
+	"forward":     "forward sees what the host passes on from one link to another: the place to forbid a way.",
 	"postrouting": "postrouting sees packets as they leave, after routing: the place to change a source.",
 }
 

@@ -42,6 +42,7 @@ func all() []ops.Step {
 		&NetnsAdd{}, &BridgeAdd{}, &VethAdd{}, &LinkMaster{}, &LinkUp{}, &AddrAdd{}, &RouteAdd{},
 		&SysctlSet{}, &NftTable{}, &NftChain{}, &NftMasquerade{}, &NftDNAT{},
 		&NetnsAttach{}, &VxlanAdd{}, &MacvlanAdd{}, &IpvlanAdd{}, &FdbAdd{}, &FdbDel{}, &NeighAdd{}, &NeighDel{},
+		&PortHairpin{}, &NftHairpin{}, &NftIsolate{}, &ProcessStart{},
 	}
 }
 

@@ -80,7 +80,25 @@ func state(t *testing.T) map[string]string {
 	}
 	out["sysctls"] = sysctls(t)
 	out["/run"] = tree(t, "/run")
+	out["processes"] = processes(t)
 	return out
+}
+
+// processes are those of ours that plans start.
+func processes(t *testing.T) string {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(lines) == 0 {
+		t.Fatal(lines, err)
+	}
+	var b strings.Builder
+	for _, file := range lines {
+		data, err := os.ReadFile(file)
+		if err == nil && bytes.HasPrefix(data, []byte("vethscope\x00")) {
+			fmt.Fprintln(&b, string(bytes.ReplaceAll(data, []byte{0}, []byte(" "))))
+		}
+	}
+	return b.String()
 }
 
 func sysctls(t *testing.T) string {

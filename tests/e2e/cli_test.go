@@ -154,8 +154,8 @@ func TestLifeOfANetwork(t *testing.T) {
 	var rules []struct {
 		NAT string
 	}
-	if err := json.Unmarshal([]byte(parts[2]), &rules); err != nil || len(rules) != 10 {
-		t.Errorf("ls rules: %d rules, %v; want 10\n%s", len(rules), err, parts[2])
+	if err := json.Unmarshal([]byte(parts[2]), &rules); err != nil || len(rules) != 13 {
+		t.Errorf("ls rules: %d rules, %v; want 13\n%s", len(rules), err, parts[2])
 	}
 	if n := strings.Count(parts[3], "10.10.0.2"); n < 3 {
 		t.Errorf("the containers did not see the client's own address:\n%s", parts[3])
