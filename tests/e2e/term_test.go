@@ -25,6 +25,7 @@ type terminal struct {
 	emu  *vt.Emulator
 	raw  strings.Builder // all that the program wrote
 	done chan struct{}   // closed when the program's output ends
+	told chan struct{}   // closed when the terminal answers no more
 }
 
 // patience is how long the screen may take to show what a test waits for.
@@ -39,7 +40,7 @@ func open(t *testing.T, w, h int, args ...string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &terminal{t: t, cmd: cmd, pty: f, emu: vt.NewEmulator(w, h), done: make(chan struct{})}
+	s := &terminal{t: t, cmd: cmd, pty: f, emu: vt.NewEmulator(w, h), done: make(chan struct{}), told: make(chan struct{})}
 	go s.answer()
 	go s.read()
 	t.Cleanup(s.end)
@@ -63,14 +64,19 @@ func (s *terminal) read() {
 }
 
 // answer sends what the terminal replies to the program's queries.
-func (s *terminal) answer() { io.Copy(s.pty, s.emu) }
+func (s *terminal) answer() {
+	defer close(s.told)
+	io.Copy(s.pty, s.emu)
+}
 
 func (s *terminal) end() {
 	s.cmd.Process.Kill()
 	s.cmd.Wait()
 	s.pty.Close()
 	<-s.done
-	s.emu.Close()
+	// Not emu.Close: it races with the reading of the answers.
+	s.emu.InputPipe().(io.Closer).Close()
+	<-s.told
 }
 
 // screen is what a person would see, without colours.
