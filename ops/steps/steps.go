@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -43,6 +42,8 @@ func all() []ops.Step {
 		&SysctlSet{}, &NftTable{}, &NftChain{}, &NftMasquerade{}, &NftDNAT{},
 		&NetnsAttach{}, &VxlanAdd{}, &MacvlanAdd{}, &IpvlanAdd{}, &FdbAdd{}, &FdbDel{}, &NeighAdd{}, &NeighDel{},
 		&PortHairpin{}, &NftHairpin{}, &NftIsolate{}, &ProcessStart{},
+		&NetnsDelete{}, &NetnsRename{}, &LinkDelete{}, &LinkMove{}, &LinkRename{}, &LinkDown{}, &LinkMTU{}, &LinkMAC{},
+		&LinkPromisc{}, &LinkRelease{}, &AddrDelete{}, &RouteDelete{}, &ForwardAccept{},
 	}
 }
 
@@ -148,45 +149,58 @@ func exec(ns string) string {
 	return "ip netns exec " + ns + " "
 }
 
-// NetnsAdd makes an empty, named network namespace.
+// NetnsAdd makes an empty, named network namespace. It is marked as ours by an
+// alias on its lo, which is there as long as the namespace is.
 type NetnsAdd struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
 	Inode  uint64 `json:"inode,omitempty"` // once made
 }
 
-func (s *NetnsAdd) Kind() string  { return "netns.add" }
-func (s *NetnsAdd) Why() string   { return s.Reason }
-func (s *NetnsAdd) Shell() string { return "ip netns add " + s.Name }
-
-func (s *NetnsAdd) Check(context.Context) error {
-	if _, err := os.Lstat(netns.Path(s.Name)); !errors.Is(err, fs.ErrNotExist) {
-		if err != nil {
-			return err
-		}
-		return fmt.Errorf("namespace %s already exists: delete it or choose another name", s.Name)
-	}
-	return nil
+func (s *NetnsAdd) Kind() string { return "netns.add" }
+func (s *NetnsAdd) Why() string  { return s.Reason }
+func (s *NetnsAdd) Shell() string {
+	return "ip netns add " + s.Name + "; " + ip(s.Name) + "link set lo alias " + s.mark()
 }
+
+func (s *NetnsAdd) mark() string { return MarkPrefix + s.Name }
+
+func (s *NetnsAdd) Check(context.Context) error { return freeName(s.Name) }
 
 func (s *NetnsAdd) Do(context.Context) error {
 	inode, err := netns.Create(s.Name)
 	s.Inode = inode
-	return explain(err)
+	if err != nil {
+		return explain(err)
+	}
+	return in(s.Name, func(h *netlink.Handle) error {
+		lo, err := needLink(h, s.Name, "lo")
+		if err != nil {
+			return err
+		}
+		return h.LinkSetAlias(lo, s.mark())
+	})
 }
 
+// Undo deletes the namespace that was made, or the one that the undo of its
+// deletion made in its place, which bears the mark.
 func (s *NetnsAdd) Undo(context.Context) error {
-	inode, err := netns.Inode(netns.Path(s.Name))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	now, err := netns.Inode(netns.Path(s.Name))
+	if err != nil || now == s.Inode {
+		return deleteName(s.Name, s.Inode) // as it was made, or half-made
+	}
+	inode := s.Inode
+	err = undoIn(s.Name, func(h *netlink.Handle) error {
+		lo, err := findLink(h, "lo")
+		if err == nil && lo != nil && lo.Attrs().Alias == s.mark() {
+			inode = now
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	if s.Inode != 0 && inode != 0 && inode != s.Inode {
-		return nil // deleted by someone, and the name taken again: not ours
-	}
-	if err := netns.Delete(s.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return deleteName(s.Name, inode)
 }
 
 // quote makes text safe as one word of a shell line.
