@@ -264,18 +264,18 @@ func TestMalformedIsShownRaw(t *testing.T) {
 // FuzzDecode: whatever a packet holds, it is shown without a panic and without
 // control characters.
 func FuzzDecode(f *testing.F) {
-	for _, p := range []pkt{
-		{proto: "tcp", src: "10.0.0.1:1", dst: "10.0.0.2:2", flags: "S"},
-		{proto: "tcp", src: "[::1]:1", dst: "[::2]:2", flags: "PA", payload: "GET / HTTP/1.1\r\nA: b\r\n\r\n"},
-		{proto: "udp", src: "10.0.0.1:53", dst: "10.0.0.2:4789", payload: "\x08\x00\x00\x00"},
-		{proto: "icmp", src: "10.0.0.1:1", dst: "10.0.0.2:2", icmp: layers.CreateICMPv4TypeCode(3, 3), payload: "\x45" + strings.Repeat("\x11", 40)},
-		{proto: "icmp6", src: "[::1]:1", dst: "[::2]:2", icmp6: layers.CreateICMPv6TypeCode(135, 0), payload: strings.Repeat("a", 40)},
-	} {
-		f.Add(build(f, p), false)
-		f.Add(build(f, p)[14:], true)
+	for _, s := range corpus(f) {
+		f.Add(s.data, uint8(0))
+		f.Add(s.data[14:], uint8(1))
+		f.Add(s.data[10:], uint8(2)) // the last two bytes of an address, and the type: much like a cooked header's end
 	}
-	f.Fuzz(func(t *testing.T, data []byte, unframed bool) {
-		rec := &Record{Point: uplink, Time: epoch, Length: len(data), Data: data, unframed: unframed}
+	f.Fuzz(func(t *testing.T, data []byte, kind uint8) {
+		rec := &Record{Point: uplink, Time: epoch, Length: len(data), Data: data}
+		if kind == 1 {
+			rec.unframed = true
+		} else {
+			rec.link = linkHeader(kind % uint8(linkOther+1))
+		}
 		Decode(rec)
 		texts := []string{rec.Summary.Info, rec.Summary.Malformed}
 		for _, l := range rec.Layers() {
@@ -288,8 +288,15 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("not clean: %q", s)
 			}
 		}
+		for _, l := range rec.Layers() {
+			if l.Offset < 0 || l.Offset+l.Length > len(data) {
+				t.Errorf("%s is at %d, %d bytes, of %d", l.Name, l.Offset, l.Length, len(data))
+			}
+		}
 		m := NewMatcher()
-		m.Add(rec)
+		for in := rec; in != nil; in = in.Inner() {
+			m.Add(in)
+		}
 		m.Flush()
 	})
 }

@@ -110,7 +110,7 @@ func TestWriterTellsOfFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := see(t, 0, uplink, requestOutside(1))
-	for range 200 {
+	for range 5000 {
 		if err = w.Write(rec); err != nil {
 			break
 		}

@@ -81,7 +81,7 @@ func ndFlags(b byte) string {
 		}
 	}
 	if len(on) == 0 {
-		return ""
+		on = []string{"none"}
 	}
 	return " (" + strings.Join(on, ", ") + ")"
 }

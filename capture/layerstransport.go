@@ -27,11 +27,12 @@ func (w *walk) transport(t gopacket.LayerType, b []byte) gopacket.LayerType {
 		}
 	case layers.LayerTypeICMPv4:
 		if l := new(layers.ICMPv4); take(l, b) {
-			w.icmp(r.icmpLayer("ICMP", l.Checksum), b)
+			w.icmp(r.icmpLayer("ICMP", l.Checksum), b, 8)
 		}
 	case layers.LayerTypeICMPv6:
 		if l := new(layers.ICMPv6); take(l, b) {
-			w.icmp(w.neighbor(r.icmpLayer("ICMPv6", l.Checksum), b), b)
+			head, n := w.neighbor(r.icmpLayer("ICMPv6", l.Checksum), b)
+			w.icmp(head, b, n)
 		}
 	}
 	return gopacket.LayerTypeZero
@@ -87,8 +88,9 @@ func (r *Record) icmpLayer(name string, sum uint16) Layer {
 	return l
 }
 
-// neighbor adds what a Neighbor Discovery message is about.
-func (w *walk) neighbor(l Layer, b []byte) Layer {
+// neighbor adds what a Neighbor Discovery message is about; such a message has
+// nothing behind its header, other ones have a header of 8 bytes.
+func (w *walk) neighbor(l Layer, b []byte) (_ Layer, header int) {
 	s, p := &w.r.Summary, w.r.payload
 	switch s.ICMPType {
 	case layers.ICMPv6TypeNeighborSolicitation, layers.ICMPv6TypeNeighborAdvertisement:
@@ -100,18 +102,17 @@ func (w *walk) neighbor(l Layer, b []byte) Layer {
 		p = skip(p, 8)
 	case layers.ICMPv6TypeRouterSolicitation:
 	default:
-		return l
+		return l, 8
 	}
 	if mac := ndLink(p, ""); mac != "" {
 		l.Fields = append(l.Fields, Field{Name: "link_address", Value: mac})
 	}
-	return l
+	return l, len(b)
 }
 
-// icmp shows the header, which is 8 bytes long in both versions, and the
-// packet that an error quotes.
-func (w *walk) icmp(l Layer, b []byte) {
-	n := min(8, len(b))
+// icmp shows the header, of n bytes, and the packet that an error quotes.
+func (w *walk) icmp(l Layer, b []byte, n int) {
+	n = min(n, len(b))
 	w.show(l, b[:n], b[n:])
 	if w.r.quoted.Protocol == "" {
 		return
