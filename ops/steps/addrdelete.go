@@ -18,6 +18,9 @@ type AddrDelete struct {
 	Addr  netip.Prefix `json:"addr"`
 	Index int          `json:"index,omitempty"`
 	Saved linkConf     `json:"saved"`
+	// Sysctls are the link's parameters: with the last address of a family the
+	// kernel forgets them, and the neighbours.
+	Sysctls []Param `json:"sysctls,omitempty"`
 }
 
 func (s *AddrDelete) Kind() string { return "addr.delete" }
@@ -48,8 +51,9 @@ func (s *AddrDelete) Check(context.Context) error {
 		if !slices.ContainsFunc(s.Saved.Addrs, func(b []byte) bool { return s.names(b) }) {
 			return fmt.Errorf("link %s of %s has no address %s", s.Link, label(s.NS), s.Addr)
 		}
-		s.Saved.Neighs, s.Saved.FDB = nil, nil // they stay
-		return nil
+		s.Saved.FDB = nil // it stays
+		s.Sysctls, err = linkSysctls(s.Link)
+		return err
 	})
 }
 
@@ -70,6 +74,9 @@ func (s *AddrDelete) Do(context.Context) error {
 func (s *AddrDelete) Undo(context.Context) error {
 	return undoLink(s.NS, s.Index, func(m rawLink) error {
 		err := s.Saved.restoreConf(s.Index)
+		if err == nil && m.name() == s.Link {
+			err = writeSysctls(s.Sysctls)
+		}
 		if errors.Is(err, unix.ENETDOWN) {
 			return nil // taken down since: the addresses are back, its routes would be gone
 		}

@@ -149,6 +149,8 @@ type LinkMAC struct {
 	MAC   string `json:"mac"`
 	Old   string `json:"old,omitempty"`
 	Index int    `json:"index,omitempty"`
+	// Neighs are the entered neighbours: the kernel forgets them with the MAC.
+	Neighs [][]byte `json:"neighs,omitempty"`
 }
 
 func (s *LinkMAC) Kind() string { return "link.mac" }
@@ -163,7 +165,9 @@ func (s *LinkMAC) Check(context.Context) error {
 		if s.Old == "" {
 			return fmt.Errorf("link %s has no MAC: it is of kind %s", s.Link, m.kind())
 		}
-		return nil
+		var err error
+		s.Neighs, err = listNeighs(s.Index)
+		return err
 	})
 }
 
@@ -187,7 +191,10 @@ func (s *LinkMAC) Undo(context.Context) error {
 		if err != nil || bytes.Equal(m.attrs().get(unix.IFLA_ADDRESS), old) {
 			return err
 		}
-		return setLink("MAC", m.index(), unix.IFLA_ADDRESS, old)
+		if err := setLink("MAC", m.index(), unix.IFLA_ADDRESS, old); err != nil {
+			return err
+		}
+		return linkConf{Neighs: s.Neighs}.restoreNeighs()
 	})
 }
 

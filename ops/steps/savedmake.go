@@ -22,9 +22,9 @@ var settable = map[string][]uint16{
 	"veth":  nil, // the peer, which is not told
 	"dummy": nil,
 	"ifb":   nil,
-	// IFLA_BR_*: timers, STP, ageing, priority, VLANs, forwarding of reserved
-	// groups, multicast, netfilter.
-	"bridge":  {1, 2, 3, 4, 5, 6, 7, 8, 9, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 41, 42, 43, 44},
+	// IFLA_BR_*: timers, STP, ageing, priority, forwarding of reserved groups,
+	// multicast, netfilter; not VLANs, which not every kernel's bridge knows.
+	"bridge":  {1, 2, 3, 4, 5, 6, 9, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 42, 43, 44},
 	"vxlan":   {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 29},
 	"macvlan": {nl.IFLA_MACVLAN_MODE, nl.IFLA_MACVLAN_FLAGS},
 	"ipvlan":  {nl.IFLA_IPVLAN_MODE, 2}, // IFLA_IPVLAN_FLAGS
