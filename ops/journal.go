@@ -60,7 +60,10 @@ type Entry struct {
 	Mode  string    `json:"mode"`
 	Time  time.Time `json:"time"`
 	State State     `json:"state"`
-	Made  Made      `json:"made"`
+	// Settings are those of the Plan, as JSON; nil without.
+	Settings json.RawMessage `json:"settings,omitempty"`
+	Lab      string          `json:"lab,omitempty"`
+	Made     Made            `json:"made"`
 	// Steps are those that may have touched the kernel, in order, as they were
 	// last written.
 	Steps []Step `json:"-"`
@@ -80,14 +83,16 @@ type line struct {
 }
 
 type header struct {
-	ID    string    `json:"id"`
-	Title string    `json:"title"`
-	Name  string    `json:"name"`
-	On    string    `json:"on,omitempty"`
-	With  []string  `json:"with,omitempty"`
-	Mode  string    `json:"mode"`
-	Time  time.Time `json:"time"`
-	Made  Made      `json:"made"`
+	ID       string          `json:"id"`
+	Title    string          `json:"title"`
+	Name     string          `json:"name"`
+	On       string          `json:"on,omitempty"`
+	With     []string        `json:"with,omitempty"`
+	Mode     string          `json:"mode"`
+	Time     time.Time       `json:"time"`
+	Made     Made            `json:"made"`
+	Settings json.RawMessage `json:"settings,omitempty"`
+	Lab      string          `json:"lab,omitempty"`
 }
 
 // Entries reads all plans, oldest first. A torn last line, as a crash leaves
@@ -167,7 +172,7 @@ func (j *Journal) replay(e *Entry, steps map[int]Step, l line) (*Entry, error) {
 	if l.Event == "plan" && l.Plan != nil {
 		p := l.Plan
 		return &Entry{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, With: p.With, Mode: p.Mode, Time: p.Time,
-			Made: p.Made, State: StatePartial}, nil
+			Settings: p.Settings, Lab: p.Lab, Made: p.Made, State: StatePartial}, nil
 	}
 	if e == nil {
 		return nil, errors.New("does not begin with the plan")
@@ -203,7 +208,12 @@ func (j *Journal) begin(p *Plan, now time.Time) (*record, error) {
 		return nil, err
 	}
 	r := &record{f: f, path: f.Name()}
-	h := &header{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, With: p.With, Mode: p.Mode, Time: now, Made: p.Made}
+	h := &header{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, With: p.With, Mode: p.Mode, Time: now, Made: p.Made, Lab: p.Lab}
+	if p.Settings != nil {
+		if h.Settings, err = json.Marshal(p.Settings); err != nil {
+			return nil, errors.Join(fmt.Errorf("journal %s: %w", p.Name, err), r.remove())
+		}
+	}
 	if err := r.write(line{Event: "plan", Plan: h}); err != nil {
 		return nil, errors.Join(err, r.remove())
 	}

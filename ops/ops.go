@@ -36,9 +36,13 @@ type Plan struct {
 	// none.
 	On string
 	// With are the Names of further plans that it falls with.
-	With  []string
-	Mode  string // "bridge"
-	Steps []Step
+	With []string
+	Mode string // "bridge"
+	// Settings are what the plan was made from, as JSON can say them again; nil
+	// when nobody will want to know.
+	Settings any
+	Lab      string // the lab that the plan belongs to, "" for none
+	Steps    []Step
 	// Notes are told to the user beside the preview: what the plan cannot
 	// change but that will matter (a foreign DROP policy, say).
 	Notes []string

@@ -139,14 +139,17 @@ func showPlan(w io.Writer, p *ops.Plan, f planFlags) error {
 	return err
 }
 
+// madeView is what was made, as JSON.
+type madeView struct {
+	ID   string   `json:"id"`
+	Name string   `json:"name"`
+	Mode string   `json:"mode"`
+	Made ops.Made `json:"made"`
+}
+
 func showMade(w io.Writer, p *ops.Plan, output string) error {
 	if output == "json" {
-		return writeJSON(w, struct {
-			ID   string   `json:"id"`
-			Name string   `json:"name"`
-			Mode string   `json:"mode"`
-			Made ops.Made `json:"made"`
-		}{p.ID, p.Name, p.Mode, p.Made})
+		return writeJSON(w, madeView{p.ID, p.Name, p.Mode, p.Made})
 	}
 	fmt.Fprintf(w, "%s: done in %d steps (vethscope undo takes it back)\n", p.Title, len(p.Steps))
 	m := p.Made
@@ -176,12 +179,27 @@ func writeJSON(w io.Writer, v any) error {
 }
 
 func newDeleteCmd(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use:     "delete NAME",
-		Short:   "Take back what made NAME, and all that was built on it",
-		Example: "  vethscope delete web\n  vethscope delete web:8081/tcp",
-		Args:    exactArgs("NAME"),
+	var file string
+	cmd := &cobra.Command{
+		Use:     "delete NAME | -f LAB",
+		Short:   "Take back what made NAME, or a whole lab, and all that was built on it",
+		Example: "  vethscope delete web\n  vethscope delete web:8081/tcp\n  vethscope delete -f lab.yaml",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				return exactArgs()(cmd, args)
+			}
+			return exactArgs("NAME")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				l, err := readLab(cmd, file)
+				if err != nil {
+					return err
+				}
+				return takeBack(cmd, g, func(ctx context.Context, x *ops.Executor) ([]ops.Entry, error) {
+					return deleteLab(ctx, x, l.Name)
+				})
+			}
 			return takeBack(cmd, g, func(ctx context.Context, x *ops.Executor) ([]ops.Entry, error) {
 				undone, err := x.Delete(ctx, args[0])
 				if errors.Is(err, ops.ErrNothing) {
@@ -191,6 +209,8 @@ func newDeleteCmd(g *global) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().StringVarP(&file, "file", "f", "", "take back what this lab made: a file, or the name of a built-in lab")
+	return cmd
 }
 
 func newUndoCmd(g *global) *cobra.Command {

@@ -66,6 +66,8 @@ func (b Bridge) Plan(w World) (*ops.Plan, error) {
 		Name:  p.name,
 		Mode:  "bridge",
 		Made:  p.made(),
+
+		Settings: b,
 	}
 	for _, c := range p.containers {
 		plan.Steps = append(plan.Steps, &steps.NetnsAdd{Name: c.Name,

@@ -67,7 +67,7 @@ func (a Add) Plan(w World) (*ops.Plan, error) {
 		title += " to " + last
 	}
 	return &ops.Plan{Title: title + " to network " + p.name, Name: p.name + ":" + first, On: p.name, Mode: addMode,
-		Steps: out, Made: made}, nil
+		Steps: out, Made: made, Settings: a}, nil
 }
 
 // Plan validates the settings against w and says every step. The error is of
@@ -97,7 +97,8 @@ func (c Connect) Plan(w World) (*ops.Plan, error) {
 		Title: fmt.Sprintf("connect %s to network %s", c.Container, c.Network),
 		Name:  ConnectName(c.Network, c.Container),
 		On:    c.Network, Mode: connectMode, Steps: out,
-		Made: ops.Made{Containers: []ops.Container{leg}},
+		Made:     ops.Made{Containers: []ops.Container{leg}},
+		Settings: c,
 	}
 	if owner := w.made[c.Container]; owner != "" && owner != c.Network {
 		plan.With = []string{owner} // its namespace goes, and the leg with it

@@ -47,6 +47,8 @@ func (p Publish) Plan(w World) (*ops.Plan, error) {
 		Mode:  "publish",
 		Steps: publishSteps(tableName(p.Network), p.Network, pub, to),
 		Made:  ops.Made{Published: []ops.Published{pub}},
+
+		Settings: p,
 	}, nil
 }
 
