@@ -61,6 +61,26 @@ type Made struct {
 	DNS        string      `json:"dns,omitempty"`
 	Containers []Container `json:"containers,omitempty"`
 	Published  []Published `json:"published,omitempty"`
+	// Networks are all its subnets, where there are more than two.
+	Networks []string `json:"networks,omitempty"`
+	MTU      int      `json:"mtu,omitempty"` // inside, where it is not 1500
+	// Of an overlay: its hosts, played by namespaces, the subnet between them, and
+	// its number, UDP port and way to learn, "static" or "multicast".
+	Hosts     []SimHost `json:"hosts,omitempty"`
+	Underlay  string    `json:"underlay,omitempty"`
+	VNI       int       `json:"vni,omitempty"`
+	VXLANPort int       `json:"vxlan_port,omitempty"`
+	Learning  string    `json:"learning,omitempty"`
+	// Of a macvlan or ipvlan: the host's link that it stands on, the host's address
+	// there, its mode, the shim, the machines of a LAN that was made for it, and
+	// whether the LAN's router was told the routes.
+	Parent     string    `json:"parent,omitempty"`
+	ParentAddr string    `json:"parent_addr,omitempty"`
+	Submode    string    `json:"submode,omitempty"`
+	Shim       string    `json:"shim,omitempty"`
+	ShimAddr   string    `json:"shim_addr,omitempty"`
+	Machines   []Machine `json:"machines,omitempty"`
+	Router     bool      `json:"router,omitempty"`
 	// Proofs are what can be tried on it, to see that it does what it should,
 	// and does not do what it cannot.
 	Proofs []Proof `json:"proofs,omitempty"`
@@ -68,9 +88,9 @@ type Made struct {
 
 // Proof is one thing to try on a network, with what must come of it.
 type Proof struct {
-	Kind   string `json:"kind"`   // "ping" or "get"
+	Kind   string `json:"kind"`   // "ping", "get", or "listen": open a port
 	From   string `json:"from"`   // namespace
-	Target string `json:"target"` // an address, or a URL for "get"
+	Target string `json:"target"` // an address, a URL for "get", or ":80" for "listen"
 	// Serve is the namespace and port of the server that "get" needs,
 	// "web-1:80"; one that is there already serves, too.
 	Serve string `json:"serve,omitempty"`
@@ -88,6 +108,36 @@ type Container struct {
 	HostLink string `json:"host_link,omitempty"`
 	// Aliases are further names of it in the network.
 	Aliases []string `json:"aliases,omitempty"`
+	// Legs are its further links.
+	Legs []Leg `json:"legs,omitempty"`
+	// Host is the host of an overlay that it is on, and Shares the container whose
+	// namespace it lives in.
+	Host   string `json:"host,omitempty"`
+	Shares string `json:"shares,omitempty"`
+}
+
+// Leg is a further link of a container.
+type Leg struct {
+	Link string `json:"link"`
+	Addr string `json:"addr"` // without prefix length
+	MTU  int    `json:"mtu"`
+}
+
+// SimHost is a namespace that plays a host of its own.
+type SimHost struct {
+	Name       string   `json:"name"`
+	Link       string   `json:"link"` // its way to the other hosts
+	Addr       string   `json:"addr"` // there
+	Bridge     string   `json:"bridge"`
+	VXLAN      string   `json:"vxlan"`
+	Containers []string `json:"containers"`
+}
+
+// Machine is a namespace that plays a machine beside the containers.
+type Machine struct {
+	Name string `json:"name"`
+	Link string `json:"link"`
+	Addr string `json:"addr"`
 }
 
 // Published is one port of the host that leads into a container.

@@ -33,7 +33,7 @@ func newCreateCmd(g *global) *cobra.Command {
 		Short: "Create a network",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("create what? Modes: bridge")}
+				return usageError{errors.New("create what? Modes: none, host, container, veth, bridge, overlay, macvlan, ipvlan")}
 			}
 			if err := noCommand(cmd, args); err != nil {
 				return usageError{errors.New(strings.Replace(err.Error(), "unknown command", "unknown mode", 1))}
@@ -42,7 +42,8 @@ func newCreateCmd(g *global) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCreateBridgeCmd(g))
+	cmd.AddCommand(newCreateNoneCmd(g), newCreateHostCmd(g), newCreateContainerCmd(g), newCreateVethCmd(g),
+		newCreateBridgeCmd(g), newCreateOverlayCmd(g), newCreateMacvlanCmd(g), newCreateIpvlanCmd(g))
 	return cmd
 }
 
@@ -152,22 +153,7 @@ func showMade(w io.Writer, p *ops.Plan, output string) error {
 		return writeJSON(w, madeView{p.ID, p.Name, p.Mode, p.Made})
 	}
 	fmt.Fprintf(w, "%s: done in %d steps (vethscope undo takes it back)\n", p.Title, len(p.Steps))
-	m := p.Made
-	if m.Bridge != "" {
-		fmt.Fprintf(w, "  bridge %s, subnet %s, gateway %s\n", m.Bridge, m.Network, m.Gateway)
-	}
-	if m.Network6 != "" {
-		fmt.Fprintf(w, "  subnet %s, gateway %s\n", m.Network6, m.Gateway6)
-	}
-	if m.DNS != "" {
-		fmt.Fprintf(w, "  names are known to the server at %s\n", m.DNS)
-	}
-	for _, c := range m.Containers {
-		fmt.Fprintf(w, "  %s: %s\n", c.Name, strings.Join(slices.DeleteFunc([]string{c.Link, c.Addr, c.Addr6}, func(s string) bool { return s == "" }), " "))
-	}
-	for _, pub := range m.Published {
-		fmt.Fprintf(w, "  port %d/%s of the host leads to %s:%d\n", pub.HostPort, pub.Protocol, pub.Container, pub.ContainerPort)
-	}
+	printMade(w, p.Made)
 	return nil
 }
 

@@ -54,7 +54,8 @@ func namespaceTable(namespaces []inventory.Namespace, f lsFlags) lsTable {
 		t.header = append(t.header, "PATH", "UNREADABLE")
 	}
 	for _, n := range namespaces {
-		row := []string{n.Name, n.Kind, strconv.FormatUint(n.Inode, 10), nsidText(n.NSID), linkCount(n), processText(n.Processes, f.wide())}
+		names := strings.Join(append([]string{n.Name}, n.Also...), ", ")
+		row := []string{names, n.Kind, strconv.FormatUint(n.Inode, 10), nsidText(n.NSID), linkCount(n), processText(n.Processes, f.wide())}
 		if f.wide() {
 			row = append(row, n.Path, n.Unreadable)
 		}

@@ -91,7 +91,7 @@ func newRootCmd() *cobra.Command {
 	root.AddCommand(
 		newSandboxCmd(g), newDemoCmd(g), newLsCmd(), newCreateCmd(g), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g),
 		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(),
-		newAddCmd(g), newConnectCmd(g), newDisconnectCmd(g), newDNSCmd(), newApplyCmd(g), newExportCmd(),
+		newAddCmd(g), newConnectCmd(g), newDisconnectCmd(g), newDNSCmd(), newProveCmd(), newApplyCmd(g), newExportCmd(),
 	)
 	return root
 }

@@ -178,7 +178,7 @@ func assemble(spaces []*space, warnings []string) *Snapshot {
 	for i, s := range spaces {
 		n := &snap.Namespaces[i]
 		*n = Namespace{
-			Inode: s.found.Inode, Name: s.found.Name, Kind: s.found.Kind, Path: s.found.Path,
+			Inode: s.found.Inode, Name: s.found.Name, Also: s.found.Also, Kind: s.found.Kind, Path: s.found.Path,
 			NSID: -1, Routes: s.routes, Chains: s.rules.Chains, Rules: s.rules.Rules,
 			Unreadable: s.unreadable(),
 		}

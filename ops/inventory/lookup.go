@@ -1,5 +1,7 @@
 package inventory
 
+import "slices"
+
 // ByInode is the namespace with the inode, nil for none.
 func (s *Snapshot) ByInode(inode uint64) *Namespace {
 	return s.find(func(n *Namespace) bool { return n.Inode == inode })
@@ -7,7 +9,7 @@ func (s *Snapshot) ByInode(inode uint64) *Namespace {
 
 // Namespace is the namespace that the user calls name, nil for none.
 func (s *Snapshot) Namespace(name string) *Namespace {
-	return s.find(func(n *Namespace) bool { return n.Name == name })
+	return s.find(func(n *Namespace) bool { return n.Name == name || slices.Contains(n.Also, name) })
 }
 
 // Host is the namespace that the program was started in, nil when /proc hides it.

@@ -31,7 +31,9 @@ type Namespace struct {
 	Inode uint64 `json:"inode"`
 	// Name is what the user calls it: "host", the name under /run/netns, or
 	// "pid:1234" when only processes hold it.
-	Name      string    `json:"name"`
+	Name string `json:"name"`
+	// Also are its further names, of containers that share it.
+	Also      []string  `json:"also,omitempty"`
 	Kind      string    `json:"kind"`
 	Path      string    `json:"path"` // opens it
 	Processes []Process `json:"processes,omitempty"`

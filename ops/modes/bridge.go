@@ -69,6 +69,7 @@ func (b Bridge) Plan(w World) (*ops.Plan, error) {
 
 		Settings: b,
 	}
+	plan.Made.Proofs = p.proofs(w)
 	for _, c := range p.containers {
 		plan.Steps = append(plan.Steps, &steps.NetnsAdd{Name: c.Name,
 			Reason: "A container is, for the network, a namespace: links, addresses, routes and rules of its own, and at first none of them."})

@@ -68,6 +68,7 @@ type World struct {
 	Networks   map[string]ops.Made
 	Plans      map[string]string // what the journal knows, by name, with its mode
 	Inside     map[string]Inside // of the namespaces other than the host
+	Around
 	// on says what a plan was built on, made which plan made a container, and
 	// legs which plan plugged one into a network: the key is "NETWORK/CONTAINER".
 	on, made, legs map[string]string
@@ -99,7 +100,8 @@ func WorldOf(s *inventory.Snapshot, entries []ops.Entry) World {
 		Links: map[string]bool{}, Namespaces: map[string]bool{netns.Host: true}, Tables: map[string]bool{},
 		Published: map[Port]string{}, Networks: map[string]ops.Made{},
 		Plans: map[string]string{}, Inside: map[string]Inside{},
-		on: map[string]string{}, made: map[string]string{}, legs: map[string]string{},
+		Around: aroundOf(s),
+		on:     map[string]string{}, made: map[string]string{}, legs: map[string]string{},
 	}
 	for _, e := range entries {
 		if e.State == ops.StateDone {
@@ -110,6 +112,10 @@ func WorldOf(s *inventory.Snapshot, entries []ops.Entry) World {
 		w.Namespaces[ns.Name] = true
 		if ns.Kind != inventory.KindHost {
 			w.Inside[ns.Name] = inside(ns)
+		}
+		for _, name := range ns.Also {
+			w.Namespaces[name] = true
+			w.Inside[name] = w.Inside[ns.Name]
 		}
 	}
 	host := s.Host()

@@ -46,7 +46,7 @@ func (p Publish) Plan(w World) (*ops.Plan, error) {
 		On:    on,
 		Mode:  "publish",
 		Steps: publishSteps(tableName(p.Network), p.Network, pub, to),
-		Made:  ops.Made{Published: []ops.Published{pub}},
+		Made:  ops.Made{Published: []ops.Published{pub}, Proofs: publishProofs(w, gatewaysOf(made), pub)},
 
 		Settings: p,
 	}, nil

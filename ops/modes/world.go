@@ -81,7 +81,7 @@ func (w World) After(p *ops.Plan) World {
 	w.Links, w.Namespaces, w.Tables = maps.Clone(w.Links), maps.Clone(w.Namespaces), maps.Clone(w.Tables)
 	w.Published, w.Networks, w.Plans = maps.Clone(w.Published), maps.Clone(w.Networks), maps.Clone(w.Plans)
 	w.Inside, w.on, w.made, w.legs = maps.Clone(w.Inside), maps.Clone(w.on), maps.Clone(w.made), maps.Clone(w.legs)
-	w.Subnets = slices.Clone(w.Subnets)
+	w.Subnets, w.Around = slices.Clone(w.Subnets), w.Around.clone()
 	for _, s := range p.Steps {
 		w.done(s)
 	}
@@ -91,11 +91,21 @@ func (w World) After(p *ops.Plan) World {
 
 // done notes what one step will have changed.
 func (w *World) done(s ops.Step) {
+	w.Around.done(s)
 	switch s := s.(type) {
 	case *steps.NetnsAdd:
 		w.Namespaces[s.Name] = true
 		w.Inside[s.Name] = Inside{Links: []string{"lo"}}
+	case *steps.NetnsAttach:
+		w.Namespaces[s.Name] = true
+		w.Inside[s.Name] = w.Inside[s.With]
 	case *steps.BridgeAdd:
+		w.addLink(s.NS, s.Name)
+	case *steps.VxlanAdd:
+		w.addLink(s.NS, s.Name)
+	case *steps.MacvlanAdd:
+		w.addLink(s.NS, s.Name)
+	case *steps.IpvlanAdd:
 		w.addLink(s.NS, s.Name)
 	case *steps.VethAdd:
 		w.addLink(s.NS, s.Name)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // Dirs are the directories whose files name network namespaces: that of
@@ -30,9 +32,12 @@ type Found struct {
 	Inode uint64
 	// Name is Host, the file's name under one of Dirs (its whole path when
 	// another namespace has that name already), or "pid:1234".
-	Name      string
-	Kind      string // FoundSelf, FoundNamed or FoundProcess
-	Path      string // opens it
+	Name string
+	Kind string // FoundSelf, FoundNamed or FoundProcess
+	Path string // opens it
+	// Also are its further names, as containers that share it have them; Name is
+	// the oldest.
+	Also      []string
 	Processes []Process
 }
 
@@ -109,15 +114,34 @@ func (l *lister) named(dir string) {
 			l.warn("network namespace %s is hidden: %v", path, err)
 			continue
 		}
-		if l.byInode[inode] != nil {
-			continue
-		}
 		name := e.Name()
 		if l.names[name] {
 			name = path
 		}
+		if f := l.byInode[inode]; f != nil {
+			f.alsoNamed(name, path)
+			l.names[name] = true
+			continue
+		}
 		l.add(Found{Inode: inode, Name: name, Kind: FoundNamed, Path: path})
 	}
+}
+
+// alsoNamed notes one more name.
+func (f *Found) alsoNamed(name, path string) {
+	if f.Kind == FoundNamed && mountedBefore(path, f.Path) {
+		name, f.Name, f.Path = f.Name, name, path
+	}
+	f.Also = append(f.Also, name)
+}
+
+// mountedBefore compares the kernel's numbers of two mounts, which never repeat,
+// statx(2); it is false where the kernel has none (before 6.8).
+func mountedBefore(a, b string) bool {
+	var sa, sb unix.Statx_t
+	const mask = unix.STATX_MNT_ID_UNIQUE
+	return unix.Statx(unix.AT_FDCWD, a, 0, mask, &sa) == nil && unix.Statx(unix.AT_FDCWD, b, 0, mask, &sb) == nil &&
+		sa.Mask&sb.Mask&mask != 0 && sa.Mnt_id < sb.Mnt_id
 }
 
 // processes says which processes live where, and adds the namespaces that have

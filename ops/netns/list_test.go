@@ -223,3 +223,25 @@ func TestListMany(t *testing.T) {
 		t.Errorf("found %d namespaces, want %d and the own", len(found), many)
 	}
 }
+
+// TestListNamesTwice: a namespace with several names is one, under the oldest.
+func TestListNamesTwice(t *testing.T) {
+	sandboxtest.NS(t, "pod")
+	for _, name := range []string{"app", "zulu"} { // in a directory, before and after
+		if _, err := netns.Attach(name, netns.Path("pod")); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := netns.Delete(name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	f := find(t, named("pod"))
+	if f == nil || !slices.Equal(f.Also, []string{"app", "zulu"}) || f.Path != netns.Path("pod") {
+		t.Errorf("found %+v; want pod, also called app and zulu", f)
+	}
+	if find(t, named("app")) != nil || find(t, named("zulu")) != nil {
+		t.Error("a second name makes a second namespace")
+	}
+}

@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"ops/sandbox":             {"ops/netns"},
 	"ops/sandbox/sandboxtest": {"ops/dns", "ops/netns", "ops/sandbox"},
 	"ops/dns":                 {},
-	"ops/probe":               {"ops/netns"},
+	"ops/probe":               {"ops", "ops/netns"},
 	"capture":                 {"ops/netns", "capture"},
 	"assets":                  {},
 	"ui/kit":                  {},

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"vethscope/ops"
+	"vethscope/ops/probe"
+)
+
+func newProveCmd() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "prove NAME",
+		Short: "Try what a network must do, and what it cannot",
+		Long: "Pings and requests between the containers of NAME, the host and the world outside, each with\n" +
+			"what must come of it. The servers that are needed are started for it. The exit status is 0 only\n" +
+			"if everything came out as it should.",
+		Example: "  vethscope prove web\n  vethscope prove lan -o json",
+		Args:    exactArgs("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if output != "table" && output != "json" {
+				return usageError{fmt.Errorf("-o %s: must be table or json", output)}
+			}
+			list, err := proofsOf(args[0])
+			if err != nil {
+				return err
+			}
+			outcomes, err := probe.Prove(cmd.Context(), list, nil)
+			if err != nil {
+				return err
+			}
+			return showOutcomes(cmd, args[0], outcomes, output)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	return cmd
+}
+
+// proofsOf gathers the proofs of what made name, and of what was built on it.
+func proofsOf(name string) ([]ops.Proof, error) {
+	entries, err := journal().Entries()
+	if err != nil {
+		return nil, err
+	}
+	var out []ops.Proof
+	known := false
+	for _, e := range entries {
+		if e.State == ops.StateDone && (e.Name == name || e.On == name) {
+			out, known = append(out, e.Made.Proofs...), true
+		}
+	}
+	switch {
+	case !known:
+		return nil, usageError{fmt.Errorf("prove %s: vethscope has made nothing of that name", name)}
+	case len(out) == 0:
+		return nil, usageError{fmt.Errorf("prove %s: there is nothing to try on it", name)}
+	}
+	return out, nil
+}
+
+func showOutcomes(cmd *cobra.Command, name string, list []probe.Outcome, output string) error {
+	failed := 0
+	for _, o := range list {
+		if !o.OK {
+			failed++
+		}
+	}
+	out := cmd.OutOrStdout()
+	if output == "json" {
+		if err := writeJSON(out, list); err != nil {
+			return err
+		}
+	} else {
+		printOutcomes(tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), list)
+		fmt.Fprintf(out, "%d of %d came out as they should\n", len(list)-failed, len(list))
+	}
+	if failed > 0 {
+		return fmt.Errorf("prove %s: %d of %d failed", name, failed, len(list))
+	}
+	return nil
+}
+
+// printOutcomes writes a line for each, with the reason wherever it changes.
+func printOutcomes(w *tabwriter.Writer, list []probe.Outcome) {
+	reasons := map[bool]string{false: "FAILED", true: "ok"}
+	var said []string
+	for _, o := range list {
+		if !slices.Contains(said, o.Why) {
+			w.Flush()
+			fmt.Fprintln(w, o.Why)
+			said = append(said, o.Why)
+		}
+		must := "must"
+		if !o.Want {
+			must = "cannot"
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\n", reasons[o.OK], o.From, must, o.Kind, o.Target, printable(o.Detail))
+	}
+	w.Flush()
+}
