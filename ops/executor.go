@@ -220,6 +220,22 @@ func (x *Executor) Clean(ctx context.Context) ([]Entry, error) {
 	return x.undoWhere(ctx, func(all []Entry) []Entry { return all })
 }
 
+// CleanThen is Clean, after which rest removes what no journal knows of, while no
+// other process changes anything. It is called whatever came of Clean; ErrNothing
+// is not an error here.
+func (x *Executor) CleanThen(ctx context.Context, rest func(context.Context) error) ([]Entry, error) {
+	unlock, err := x.Journal.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	undone, err := x.undoLocked(ctx, func(all []Entry) []Entry { return all })
+	if errors.Is(err, ErrNothing) {
+		err = nil
+	}
+	return undone, errors.Join(err, rest(ctx))
+}
+
 func filter(all []Entry, keep func(Entry) bool) []Entry {
 	var out []Entry
 	for _, e := range all {
@@ -238,6 +254,11 @@ func (x *Executor) undoWhere(ctx context.Context, choose func([]Entry) []Entry) 
 		return nil, err
 	}
 	defer unlock()
+	return x.undoLocked(ctx, choose)
+}
+
+// undoLocked is undoWhere for the holder of the lock.
+func (x *Executor) undoLocked(ctx context.Context, choose func([]Entry) []Entry) ([]Entry, error) {
 	all, err := x.Journal.Entries()
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -209,24 +208,6 @@ func newUndoCmd(g *global) *cobra.Command {
 				undone, err := x.Undo(ctx, "")
 				if errors.Is(err, ops.ErrNothing) {
 					return nil, errors.New("undo: there is nothing to take back")
-				}
-				return undone, err
-			})
-		},
-	}
-}
-
-func newCleanCmd(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use:   "clean",
-		Short: "Take back every change, also what a crash left half-made",
-		Args:  exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return takeBack(cmd, g, func(ctx context.Context, x *ops.Executor) ([]ops.Entry, error) {
-				undone, err := x.Clean(ctx)
-				if errors.Is(err, ops.ErrNothing) {
-					fmt.Fprintln(os.Stdout, "clean: nothing of ours is there")
-					return nil, nil
 				}
 				return undone, err
 			})

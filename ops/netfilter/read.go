@@ -103,7 +103,9 @@ func publicRule(r *rule, position int) Rule {
 	if madeByIptables(r) {
 		out.Engine = EngineIptables
 		text = iptablesRule(r)
-		out.Comment = clean(text.comment)
+		if text.comment != "" { // else that of nft's own kind, which iptables reads, too
+			out.Comment = clean(text.comment)
+		}
 	} else {
 		text = nftRule(r)
 	}

@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"ops/inventory":           {"ops/netns", "ops/netfilter"},
 	"ops/steps":               {"ops", "ops/netns", "ops/netfilter"},
 	"ops/modes":               {"ops", "ops/dns", "ops/netns", "ops/inventory", "ops/steps"},
+	"ops/sweep":               {"ops/netns", "ops/netfilter", "ops/steps"},
 	"ops/sandbox":             {"ops/netns"},
 	"ops/sandbox/sandboxtest": {"ops/dns", "ops/netns", "ops/sandbox"},
 	"ops/dns":                 {},
@@ -38,7 +39,7 @@ var allowed = map[string][]string{
 	"ui/kit":                  {},
 	"ui/pages":                {"ui/kit", "assets", "capture", "ops", "ops/inventory", "ops/netfilter", "ops/modes"},
 	"ui":                      {"ui/kit", "ui/pages", "assets", "capture", "ops", "ops/inventory", "ops/netfilter", "ops/modes"},
-	"cmd":                     {"ui", "ui/kit", "ui/pages", "assets", "capture", "cmd", "ops", "ops/inventory", "ops/netfilter", "ops/netns", "ops/steps", "ops/modes", "ops/dns", "ops/lab", "ops/sandbox", "ops/probe"},
+	"cmd":                     {"ui", "ui/kit", "ui/pages", "assets", "capture", "cmd", "ops", "ops/inventory", "ops/netfilter", "ops/netns", "ops/steps", "ops/modes", "ops/dns", "ops/lab", "ops/sandbox", "ops/sweep", "ops/probe"},
 	"ops/lab":                 {"ops", "ops/modes", "assets"},
 }
 
