@@ -92,13 +92,18 @@ func OpenFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %w", err)
 	}
-	f := &File{path: path, src: src, decoders: map[*fileInterface]*decoder{}}
-	f.look.src, f.at.src = src, src
-	if err := f.begin(); err != nil {
+	f, err := openFrom(path, src)
+	if err != nil {
 		src.Close()
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	return f, nil
+}
+
+func openFrom(path string, src source) (*File, error) {
+	f := &File{path: path, src: src, decoders: map[*fileInterface]*decoder{}}
+	f.look.src, f.at.src = src, src
+	return f, f.begin()
 }
 
 // begin tells the formats apart.
