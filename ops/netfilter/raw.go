@@ -24,6 +24,16 @@ func familyName(f uint8) string {
 	return strconv.Itoa(int(f))
 }
 
+// familyNumber is the family called name, 0 for all when there is no such.
+func familyNumber(name string) uint8 {
+	for f, n := range familyNames {
+		if n == name {
+			return f
+		}
+	}
+	return 0
+}
+
 // inetHooks are the hooks of ip, ip6, inet and bridge, by number (NF_INET_*).
 var inetHooks = []string{"prerouting", "input", "forward", "output", "postrouting", "ingress"}
 

@@ -37,26 +37,40 @@ func Read(ctx context.Context, nsPath string) (*Ruleset, error) {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
 	defer release()
+	var ts *tables
+	err = undisturbed(ctx, func() (err error) {
+		ts, err = nftConn{conn}.load()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read rules: %w", err)
+	}
+	if ts.wantLinks() {
+		ts.loadLinks(nsPath)
+	}
+	return newRuleset(ts), nil
+}
+
+// undisturbed calls f, which reads, again for as long as what it reads changes
+// meanwhile.
+func undisturbed(ctx context.Context, f func() error) error {
 	for range readAttempts {
-		ts, err := nftConn{conn}.load()
+		err := f()
 		if err == nil {
-			if ts.wantLinks() {
-				ts.loadLinks(nsPath)
-			}
-			return newRuleset(ts), nil
+			return nil
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("read rules: %w", ctx.Err())
+			return ctx.Err()
 		}
 		if !errors.Is(err, errMixed) {
-			return nil, fmt.Errorf("read rules: %w", translate(err))
+			return translate(err)
 		}
 		select {
 		case <-time.After(readPause):
 		case <-ctx.Done():
 		}
 	}
-	return nil, fmt.Errorf("read rules: %w in all of %d attempts", errMixed, readAttempts)
+	return fmt.Errorf("%w in all of %d attempts", errMixed, readAttempts)
 }
 
 // newRuleset makes the public form of what was dumped.

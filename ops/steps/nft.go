@@ -180,16 +180,7 @@ func nftLine(ns, text string) string {
 // findRule returns the handle of the rule of ours that bears the comment, 0 for
 // none. The comment of a rule is unique in its chain.
 func findRule(ctx context.Context, ns, table, chain, comment string) (uint64, error) {
-	rules, err := netfilter.Read(ctx, netns.Path(ns))
-	if err != nil {
-		return 0, err
-	}
-	for _, r := range rules.Rules {
-		if r.Family == "inet" && r.Table == table && r.Chain == chain && r.Comment == comment {
-			return r.Handle, nil
-		}
-	}
-	return 0, nil
+	return netfilter.FindRule(ctx, netns.Path(ns), "inet", table, chain, comment)
 }
 
 // checkRule refuses a rule that is there already.
