@@ -32,7 +32,7 @@ func (c Config) Args() []string {
 }
 
 // Parse reads what Args wrote, without its first word. ready is the file that
-// --ready-fd names, nil without it.
+// --ready-fd names, nil without it; it is there to be told of an error, too.
 func Parse(args []string) (c Config, ready *os.File, err error) {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return c, nil, errors.New("takes NETWORK first")
@@ -55,13 +55,13 @@ func Parse(args []string) (c Config, ready *os.File, err error) {
 	if err := flags.Parse(args[1:]); err != nil {
 		return c, nil, err
 	}
-	if flags.NArg() > 0 || len(c.Listen) == 0 {
-		return c, nil, errors.New("takes NETWORK and at least one --listen ADDRESS/LENGTH")
-	}
 	if *fd >= 0 {
 		ready = os.NewFile(uintptr(*fd), "ready")
 	}
-	return c, ready, nil
+	if flags.NArg() > 0 || len(c.Listen) == 0 {
+		err = errors.New("takes NETWORK and at least one --listen ADDRESS/LENGTH")
+	}
+	return c, ready, err
 }
 
 func parseHost(text string) (Host, error) {
@@ -85,18 +85,19 @@ func parseHost(text string) (Host, error) {
 // nobody.
 func Run(ctx context.Context, args []string, later func(network string) []Host) error {
 	c, ready, err := Parse(args)
-	if err != nil {
-		return fmt.Errorf("dns: %w", err)
-	}
-	if later != nil {
-		c.Later = func() []Host { return later(c.Zone.Network) }
-	}
 	told := func(text string) {
 		if ready != nil {
 			fmt.Fprintln(ready, text)
 			ready.Close()
 			ready = nil
 		}
+	}
+	if err != nil {
+		told(err.Error())
+		return fmt.Errorf("dns: %w", err)
+	}
+	if later != nil {
+		c.Later = func() []Host { return later(c.Zone.Network) }
 	}
 	c.Ready = func() { told("ok") }
 	if err := Serve(ctx, c); err != nil {
