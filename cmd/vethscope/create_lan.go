@@ -27,15 +27,12 @@ func newCreateMacvlanCmd(g *global) *cobra.Command {
 				if m.Parent == "" {
 					defaultSubnet(cmd, &m.Subnet, w)
 				}
-				if m.Submode == "passthru" && !cmd.Flags().Changed("containers") {
-					m.Containers = 1
-				}
-				return m.Plan(w)
+				return orZero(cmd, m, w, "containers")
 			})
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&m.Containers, "containers", 2, "how many containers")
+	flags.IntVar(&m.Containers, "containers", 0, "how many containers (default: 2, or 1 with passthru)")
 	flags.StringVar(&m.Parent, "parent", "", "the host's link to the LAN (default: a LAN is made)")
 	flags.StringVar(&m.Subnet, "subnet", "", "the LAN's IPv4 subnet (default, without --parent: a free one)")
 	flags.StringVar(&m.IPv6, "ipv6", "", "the LAN's IPv6 subnet")
@@ -64,15 +61,12 @@ func newCreateIpvlanCmd(g *global) *cobra.Command {
 				if len(v.Subnets) == 0 && v.Parent == "" {
 					v.Subnets = []string{modes.FreeSubnet(w)}
 				}
-				if !cmd.Flags().Changed("containers") {
-					v.Containers = max(v.Containers, len(v.Subnets))
-				}
-				return v.Plan(w)
+				return orZero(cmd, v, w, "containers")
 			})
 		},
 	}
 	flags := cmd.Flags()
-	flags.IntVar(&v.Containers, "containers", 2, "how many containers, dealt out to the subnets in turn")
+	flags.IntVar(&v.Containers, "containers", 0, "how many containers, dealt out to the subnets in turn (default: one each, at least 2)")
 	flags.StringVar(&v.Parent, "parent", "", "the host's link to the LAN (default: a LAN is made)")
 	flags.StringArrayVar(&v.Subnets, "subnet", nil, "in l2 the LAN's subnet, in l3 and l3s the containers' own (repeatable)")
 	flags.StringVar(&v.Submode, "submode", "l2", "l2, l3 or l3s")

@@ -25,7 +25,7 @@ func newCreateOverlayCmd(g *global) *cobra.Command {
 			o.Name = args[0]
 			return runPlan(cmd, g, f, func(w modes.World) (*ops.Plan, error) {
 				defaultSubnet(cmd, &o.Subnet, w)
-				return o.Plan(w)
+				return orZero(cmd, o, w, "hosts", "containers", "port", "underlay-mtu")
 			})
 		},
 	}

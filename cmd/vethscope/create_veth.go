@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"vethscope/ops"
@@ -32,6 +34,17 @@ func newCreateVethCmd(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&v.IPv6, "ipv6", "", "IPv6 subnet beside it")
 	f.add(cmd)
 	return cmd
+}
+
+// orZero is the settings' plan; but what settings take as "not said", a 0, is
+// refused where the user has said it.
+func orZero(cmd *cobra.Command, s modes.Settings, w modes.World, flags ...string) (*ops.Plan, error) {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) && cmd.Flags().Lookup(name).Value.String() == "0" {
+			return nil, modes.Errors{{Field: strings.ReplaceAll(name, "-", "_"), Message: "must be at least 1, not 0"}}
+		}
+	}
+	return s.Plan(w)
 }
 
 // defaultSubnet finds a free subnet where none was given.

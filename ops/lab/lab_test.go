@@ -97,7 +97,7 @@ func TestBadLabs(t *testing.T) {
 		{"unknown key", "    subnet: 172.18", "    subnetz: 172.18", `shop.yaml:8: networks[0]: unknown field "subnetz"`},
 		{"unknown key at the top", "title:", "titel:", `shop.yaml:3: unknown field "titel"`},
 		{"twice", "    containers: 2", "    name: web", `shop.yaml:7: mapping key "name" already defined`},
-		{"unknown mode", "mode: add", "mode: addd", `shop.yaml:11: networks[2].mode: unknown mode "addd": one of bridge`},
+		{"unknown mode", "mode: add", "mode: addd", `shop.yaml:11: networks[2].mode: unknown mode "addd": one of none, host, `},
 		{"no mode", "  - mode: add\n    network", "  - network", "shop.yaml:11: networks[2].mode: is missing"},
 		{"unknown network", "network: db", "network: dbb", "shop.yaml:15: networks[3].network: no bridge network \"dbb\""},
 		{"unknown container", "container: web-3", "container: web-4", "shop.yaml:16: networks[3].container: no namespace \"web-4\""},

@@ -38,7 +38,7 @@ func (c Container) Plan(w World) (*ops.Plan, error) {
 	}
 	shared, owner := w.containerOf(c.With)
 	plan := &ops.Plan{
-		Title: "create container " + c.Name, Name: c.Name, Mode: "container",
+		Title: "create container " + c.Name, Name: c.Name, Mode: "container", Settings: c,
 		Steps: []ops.Step{
 			&steps.NetnsAttach{Name: c.Name, With: c.With},
 			&steps.LinkUp{NS: c.Name, Link: "lo"},

@@ -14,13 +14,13 @@ import (
 // are told apart by their addresses.
 type Ipvlan struct {
 	Name       string `json:"name"`
-	Containers int    `json:"containers"` // dealt out to the subnets in turn
+	Containers int    `json:"containers"` // dealt out to the subnets in turn; 0 for one each, and at least 2
 	// Parent is the host's link; "" makes a LAN with a second machine on it.
 	Parent string `json:"parent,omitempty"`
 	// Subnets are, in submode l2, the LAN's one; in l3 and l3s the containers'
 	// own, of which the LAN knows nothing.
-	Subnets []string `json:"subnets"`
-	Submode string   `json:"submode"` // "l2", "l3" or "l3s"
+	Subnets []string `json:"subnet"`
+	Submode string   `json:"submode"` // "l2" (also ""), "l3" or "l3s"
 	// Router tells the LAN's router where the containers' subnets are.
 	Router  bool   `json:"router,omitempty"`
 	Gateway string `json:"gateway,omitempty"` // of the containers, in submode l2
@@ -48,7 +48,7 @@ func (v Ipvlan) Plan(w World) (*ops.Plan, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	plan := &ops.Plan{Title: "create ipvlan " + v.Name, Name: v.Name, Mode: "ipvlan", Made: p.made(w), Steps: p.wire.steps()}
+	plan := &ops.Plan{Title: "create ipvlan " + v.Name, Name: v.Name, Mode: "ipvlan", Settings: v, Made: p.made(w), Steps: p.wire.steps()}
 	for i := range p.names {
 		plan.Steps = append(plan.Steps, p.container(i)...)
 	}
@@ -62,6 +62,12 @@ func (v Ipvlan) Plan(w World) (*ops.Plan, error) {
 func (p *ipvlanPlan) l2() bool { return p.Submode == "l2" }
 
 func (v Ipvlan) parse(errs *Errors, w World) *ipvlanPlan {
+	if v.Submode == "" {
+		v.Submode = "l2"
+	}
+	if v.Containers == 0 {
+		v.Containers = max(2, len(v.Subnets))
+	}
 	v.check(errs)
 	checkCount(errs, &v.Containers, maxContainers)
 	p := &ipvlanPlan{Ipvlan: v, names: numbered(v.Name, v.Containers)}

@@ -14,7 +14,7 @@ import (
 // of its own.
 type Macvlan struct {
 	Name       string `json:"name"`
-	Containers int    `json:"containers"`
+	Containers int    `json:"containers"` // 0 for 2, or for 1 with passthru
 	// Parent is the host's link; "" makes a LAN with a second machine on it.
 	Parent string `json:"parent,omitempty"`
 	// Subnet is the LAN's.
@@ -50,7 +50,7 @@ func (m Macvlan) Plan(w World) (*ops.Plan, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	plan := &ops.Plan{Title: "create macvlan " + m.Name, Name: m.Name, Mode: "macvlan", Made: p.made(w), Notes: p.wire.dhcpNote()}
+	plan := &ops.Plan{Title: "create macvlan " + m.Name, Name: m.Name, Mode: "macvlan", Settings: m, Made: p.made(w), Notes: p.wire.dhcpNote()}
 	plan.Steps = p.wire.steps()
 	for i := range p.names {
 		plan.Steps = append(plan.Steps, p.container(i)...)
@@ -64,6 +64,12 @@ func (m Macvlan) Plan(w World) (*ops.Plan, error) {
 func (m Macvlan) parse(errs *Errors, w World) *macvlanPlan {
 	if m.Submode == "" {
 		m.Submode = "bridge"
+	}
+	if m.Containers == 0 {
+		m.Containers = 2
+		if m.Submode == "passthru" {
+			m.Containers = 1
+		}
 	}
 	m.check(errs)
 	checkCount(errs, &m.Containers, maxContainers)

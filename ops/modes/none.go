@@ -25,7 +25,7 @@ func (n None) Plan(w World) (*ops.Plan, error) {
 		out.ping(n.Name, false, "It has no link and no route: the network is unreachable.", o.Host, o.Addr)
 	}
 	return &ops.Plan{
-		Title: "create none " + n.Name, Name: n.Name, Mode: "none",
+		Title: "create none " + n.Name, Name: n.Name, Mode: "none", Settings: n,
 		Steps: []ops.Step{
 			&steps.NetnsAdd{Name: n.Name, Reason: "Mode none is a namespace and nothing more: no link but lo, no address, no route, no rule."},
 			&steps.LinkUp{NS: n.Name, Link: "lo"},
@@ -43,6 +43,7 @@ type Host struct {
 // Plan validates the settings against w. There is nothing to be made: the plan
 // has no step, and only records the name.
 func (h Host) Plan(w World) (*ops.Plan, error) {
+	settings := h
 	var errs Errors
 	checkNew(&errs, w, h.Name, "NAME", []string{h.Name}, nil)
 	if h.Port == 0 {
@@ -62,7 +63,7 @@ func (h Host) Plan(w World) (*ops.Plan, error) {
 	}
 	out.listen(netns.Host, h.Port, server, "There is one set of ports: a second server on the same one is refused.")
 	return &ops.Plan{
-		Title: "create host " + h.Name, Name: h.Name, Mode: "host",
+		Title: "create host " + h.Name, Name: h.Name, Mode: "host", Settings: settings,
 		Notes: []string{"mode host changes nothing: the container uses the host's own links, addresses, routes and ports"},
 		Made:  ops.Made{Containers: []ops.Container{{Name: netns.Host}}, Proofs: out},
 	}, nil

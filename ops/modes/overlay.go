@@ -16,7 +16,7 @@ import (
 // hosts, the underlay.
 type Overlay struct {
 	Name       string `json:"name"`
-	Hosts      int    `json:"hosts"`      // 2 to 26: NAME-a, NAME-b, …
+	Hosts      int    `json:"hosts"`      // 2 to 26: NAME-a, NAME-b, …; 0 for 2
 	Containers int    `json:"containers"` // on each host; 0 for 1: NAME-a1, …
 	Subnet     string `json:"subnet"`
 	IPv6       string `json:"ipv6,omitempty"`
@@ -87,7 +87,7 @@ func (o Overlay) Plan(w World) (*ops.Plan, error) {
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
-	plan := &ops.Plan{Title: "create overlay " + o.Name, Name: o.Name, Mode: "overlay", Made: p.made(w)}
+	plan := &ops.Plan{Title: "create overlay " + o.Name, Name: o.Name, Mode: "overlay", Settings: o, Made: p.made(w)}
 	if o.Join != "" {
 		plan.With = []string{o.Join}
 	} else {
@@ -146,7 +146,7 @@ func (o Overlay) parse(errs *Errors, w World) *overlayPlan {
 }
 
 func (o *Overlay) defaults() {
-	for value, other := range map[*int]int{&o.Port: defaultVxlanPort, &o.UnderlayMTU: defaultMTU, &o.Containers: 1} {
+	for value, other := range map[*int]int{&o.Port: defaultVxlanPort, &o.UnderlayMTU: defaultMTU, &o.Containers: 1, &o.Hosts: 2} {
 		if *value == 0 {
 			*value = other
 		}

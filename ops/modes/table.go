@@ -24,7 +24,14 @@ type Mode struct {
 // All are the modes, those that make networks first.
 func All() []Mode {
 	return []Mode{
+		{"none", func() Settings { return &None{} }},
+		{"host", func() Settings { return &Host{} }},
+		{"container", func() Settings { return &Container{} }},
+		{"veth", func() Settings { return &Veth{} }},
 		{"bridge", func() Settings { return &Bridge{} }},
+		{"overlay", func() Settings { return &Overlay{} }},
+		{"macvlan", func() Settings { return &Macvlan{} }},
+		{"ipvlan", func() Settings { return &Ipvlan{} }},
 		{addMode, func() Settings { return &Add{} }},
 		{connectMode, func() Settings { return &Connect{} }},
 		{"publish", func() Settings { return &Publish{} }},

@@ -53,7 +53,7 @@ func (v Veth) Plan(w World) (*ops.Plan, error) {
 	for i := range ends {
 		ends[i].addrs = l.take()
 	}
-	plan := &ops.Plan{Title: "create veth " + v.Name, Name: v.Name, Mode: "veth", Made: vethMade(w, l, ends)}
+	plan := &ops.Plan{Title: "create veth " + v.Name, Name: v.Name, Mode: "veth", Settings: v, Made: vethMade(w, l, ends)}
 	plan.Steps = v.steps(ends)
 	for _, e := range ends {
 		if _, owner := w.containerOf(e.name); owner != "" {
