@@ -36,7 +36,7 @@ type decoder struct {
 	eth   layers.Ethernet
 	loop  layers.Loopback
 	slled layers.LinuxSLL
-	vlan  layers.Dot1Q
+	vlan  vlanTags
 	arp   layers.ARP
 	ip4   outerIPv4
 	ip6   outerIPv6
@@ -114,7 +114,7 @@ func (d *decoder) decodeOne(rec *Record) (inner *Record) {
 	s := &rec.Summary
 	*s = Summary{Protocol: "?"}
 	rec.payload, rec.quoted = nil, Tuple{}
-	d.decoded = d.decoded[:0]
+	d.decoded, d.vlan.outer = d.decoded[:0], 0
 	parser, data, err := d.parserFor(rec)
 	if err == nil && parser != nil {
 		err = parser.DecodeLayers(data, &d.decoded)
@@ -149,7 +149,7 @@ func (d *decoder) summarize(rec *Record) (missing int) {
 			s.SrcMAC = d.mac(d.slled.Addr)
 		case layers.LayerTypeDot1Q:
 			if s.VLAN == 0 {
-				s.VLAN = d.vlan.VLANIdentifier
+				s.VLAN = d.vlan.outer
 			}
 		case layers.LayerTypeARP:
 			d.summarizeARP(s)

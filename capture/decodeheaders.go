@@ -21,6 +21,21 @@ const (
 	linkOther               // one that we do not know
 )
 
+// vlanTags are 802.1Q tags, one behind the other.
+type vlanTags struct {
+	layers.Dot1Q
+	outer uint16 // the first one's number, other than 0
+}
+
+// DecodeFromBytes implements gopacket.DecodingLayer.
+func (v *vlanTags) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error {
+	err := v.Dot1Q.DecodeFromBytes(data, df)
+	if err == nil && v.outer == 0 {
+		v.outer = v.VLANIdentifier
+	}
+	return err
+}
+
 // outerIPv4 stops at a packet within the packet: the summary is of the outer.
 type outerIPv4 struct{ layers.IPv4 }
 

@@ -22,11 +22,6 @@ type invariants struct {
 	hash      uint64 // of its beginning
 }
 
-// hashedBytes of the payload go into the hash: few enough that two points that
-// keep the same number of bytes of a packet both have them, whatever tags and
-// headers stand before. What more was kept is compared byte by byte.
-const hashedBytes = 128
-
 func invariantsOf(rec *Record, direction string, seed maphash.Seed) invariants {
 	s := &rec.Summary
 	inv := invariants{
