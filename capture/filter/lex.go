@@ -52,7 +52,7 @@ var (
 	macPattern    = longest(`(?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}|(?:[0-9A-Fa-f]{1,2}-){5}[0-9A-Fa-f]{1,2}|(?:[0-9A-Fa-f]{1,2}\.){5}[0-9A-Fa-f]{1,2}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}|[0-9A-Fa-f]{12}`)
 	numberPattern = longest(`[0-9]+|0[xX][0-9A-Fa-f]+`)
 	ip4Pattern    = longest(`[0-9]+(?:\.[0-9]+){1,3}`)
-	ip6Run        = longest(`[0-9A-Fa-f:.]+`)
+	ip6Run        = longest(`[0-9A-Fa-f:.]{1,45}`)
 	namePattern   = longest(`[A-Za-z0-9](?:[-_.A-Za-z0-9]*[.A-Za-z0-9])?`)
 	quotedPattern = longest(`\\[^ !()\n\t]+`)
 	textPattern   = longest(`[^ ()\n\t\r]+`)
@@ -126,7 +126,6 @@ func scan(s string, text bool) token {
 
 // ip6Prefix is the length of the longest IPv6 address that s begins with.
 func ip6Prefix(s string) int {
-	s = s[:min(len(s), 45)]
 	for strings.Count(s, ":") > 1 {
 		if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
 			return len(s)

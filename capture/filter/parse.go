@@ -8,6 +8,7 @@ const maxDepth = 200
 // qualifiers takes those of the expression before it.
 type parser struct {
 	tokens  []token
+	arith   []bool // of each opening parenthesis: it holds a number
 	pos     int
 	depth   int
 	display bool
@@ -15,6 +16,7 @@ type parser struct {
 
 func parse(s string, display bool) expr {
 	p := &parser{tokens: lex(s, display), display: display}
+	p.arith = arithmeticParentheses(p.tokens)
 	if p.peek().kind == tokEnd {
 		return everything{}
 	}
@@ -107,7 +109,7 @@ func (p *parser) term(q *qualifiers) (expr, *qualifiers) {
 		x, q := p.term(q)
 		return notExpr{x}, q
 	}
-	if p.peek().is("(") && !p.atArithmetic(p.pos) {
+	if p.peek().is("(") && !p.arith[p.pos] {
 		p.pos++
 		e, _ := p.expression(q)
 		p.expect(")")
@@ -123,7 +125,7 @@ func (p *parser) atIdentifier() bool {
 		switch t := p.tokens[i]; {
 		case t.is("not", "!"):
 		case t.is("("):
-			if p.atArithmetic(i) {
+			if p.arith[i] {
 				return false
 			}
 		case t.kind == tokNumber:
@@ -150,21 +152,21 @@ func operator(t token) bool {
 
 func relation(t token) bool { return t.is("=", "==", "!=", "<", ">", "<=", ">=") }
 
-// atArithmetic says that the parenthesis at i holds a number: its other end is
-// followed by an operator.
-func (p *parser) atArithmetic(i int) bool {
-	depth := 0
-	for ; i < len(p.tokens); i++ {
-		switch t := p.tokens[i]; {
+// arithmeticParentheses finds the parentheses whose other end is followed by an
+// operator: they hold a number.
+func arithmeticParentheses(tokens []token) []bool {
+	found := make([]bool, len(tokens))
+	var open []int
+	for i, t := range tokens {
+		switch {
 		case t.is("("):
-			depth++
-		case t.is(")"):
-			if depth--; depth == 0 {
-				return operator(p.tokens[i+1])
-			}
+			open = append(open, i)
+		case t.is(")") && len(open) > 0:
+			found[open[len(open)-1]] = operator(tokens[i+1])
+			open = open[:len(open)-1]
 		}
 	}
-	return false
+	return found
 }
 
 // identifier is one identifier, or several in parentheses, all meant as q says.
