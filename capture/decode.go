@@ -113,7 +113,7 @@ func (d *decoder) decode(rec *Record) {
 func (d *decoder) decodeOne(rec *Record) (inner *Record) {
 	s := &rec.Summary
 	*s = Summary{Protocol: "?"}
-	rec.payload, rec.quoted = nil, Tuple{}
+	rec.payload, rec.header, rec.quoted = nil, 0, Tuple{}
 	d.decoded, d.vlan.outer = d.decoded[:0], 0
 	parser, data, err := d.parserFor(rec)
 	if err == nil && parser != nil {
@@ -166,7 +166,7 @@ func (d *decoder) summarize(rec *Record) (missing int) {
 		case layers.LayerTypeTCP:
 			d.summarizeTCP(rec)
 		case layers.LayerTypeUDP:
-			s.Protocol, s.Checksum, rec.payload = "udp", d.udp.Checksum, d.udp.LayerPayload()
+			s.Protocol, s.Checksum, rec.payload, rec.header = "udp", d.udp.Checksum, d.udp.LayerPayload(), len(d.udp.Contents)
 			s.Src, s.Dst = withPorts(s, uint16(d.udp.SrcPort), uint16(d.udp.DstPort))
 		case layers.LayerTypeICMPv4:
 			d.summarizeICMPv4(rec)
@@ -249,7 +249,7 @@ func (d *decoder) summarizeIPv6(rec *Record) (missing int) {
 
 func (d *decoder) summarizeTCP(rec *Record) {
 	t, s := &d.tcp, &rec.Summary
-	s.Protocol, s.Checksum, rec.payload = "tcp", t.Checksum, t.Payload
+	s.Protocol, s.Checksum, rec.payload, rec.header = "tcp", t.Checksum, t.Payload, len(t.Contents)
 	s.Src, s.Dst = withPorts(s, uint16(t.SrcPort), uint16(t.DstPort))
 	s.TCPSeq, s.TCPAck = t.Seq, t.Ack
 	s.TCPFlags = tcpFlags(t, " ")

@@ -247,6 +247,9 @@ func (f *File) Record(i int) (*Record, error) {
 		f.decoders[p.from] = d
 	}
 	d.decode(rec)
+	for in := rec; in != nil; in = in.inner {
+		in.Offload = leftToHardware(in)
+	}
 	return rec, nil
 }
 

@@ -343,3 +343,45 @@ func TestByteOrdersOfPcap(t *testing.T) {
 		}
 	}
 }
+
+// TestOffloadInFiles: a checksum that holds the pseudo header's sum is not bad.
+func TestOffloadInFiles(t *testing.T) {
+	for _, p := range []pkt{
+		{proto: "tcp", src: "10.0.0.1:4000", dst: "10.0.0.2:80", flags: "S"}, {proto: "tcp", src: "[fd00::1]:4000", dst: "[fd00::2]:80", flags: "PA", payload: "abc"},
+		{proto: "udp", src: "10.0.0.1:4000", dst: "10.0.0.2:99", payload: "abc"}, {proto: "udp", src: "[fd00::1]:4000", dst: "[fd00::2]:99", payload: "abcd"},
+	} {
+		whole := see(t, 0, uplink, p)
+		partial := bytes.Clone(whole.Data)
+		from := 14 + 20
+		if whole.Summary.Src.Addr().Is6() {
+			from = 14 + 40
+		}
+		at, end := from+6, from+whole.header+len(p.payload) // a short frame is padded
+		if p.proto == "tcp" {
+			at = from + 16
+		}
+		// What is right less what is not of the pseudo header is the pseudo header's.
+		partial[at], partial[at+1] = 0, 0
+		sum := uint32(^whole.Summary.Checksum)
+		for i := from; i < end; i += 2 {
+			w := uint32(partial[i]) << 8
+			if i+1 < end {
+				w |= uint32(partial[i+1])
+			}
+			sum += uint32(^uint16(w))
+		}
+		for sum > 0xffff {
+			sum = sum>>16 + sum&0xffff
+		}
+		binary.BigEndian.PutUint16(partial[at:], uint16(sum))
+		f, err := openBytes(pcapBytes(binary.LittleEndian, pcapNano, 1, whole.Data, partial, vxlan(t, 4789, 1, partial)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := readAll(t, f)
+		if got[0].Offload || !got[1].Offload || got[2].Offload || !got[2].Inner().Offload {
+			t.Errorf("%s %s: offloaded: %v %v %v %v, want false, true, false, true", p.proto, p.src,
+				got[0].Offload, got[1].Offload, got[2].Offload, got[2].Inner().Offload)
+		}
+	}
+}

@@ -20,6 +20,7 @@ type Record struct {
 	unframed bool       // Data begins with the IP header: the link has no header of its own
 	link     linkHeader // that Data begins with, when it is not unframed
 	payload  []byte     // the part of Data behind the transport header
+	header   int        // length of TCP's or UDP's header; 0 of others
 	quoted   Tuple      // of the packet that an ICMP error quotes; zero otherwise
 	inner    *Record    // the packet that a tunnel carries; nil when there is none
 }

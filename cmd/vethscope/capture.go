@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 // captureFlags are what `capture` can be told.
 type captureFlags struct {
-	file     string
+	file     fileFlags
 	output   string
 	count    int
 	duration time.Duration
@@ -34,7 +35,8 @@ func newCaptureCmd() *cobra.Command {
 			"was changed on its way and the rule that did it (--rewrites shows only these).",
 		Example: "  vethscope capture host:up0\n" +
 			"  vethscope capture host:up0 web-1:eth0 --rewrites\n" +
-			"  vethscope capture host:up0 web-1:eth0 --for 10s -w nat.pcapng",
+			"  vethscope capture host:up0 web-1:eth0 --for 10s -w nat.pcapng\n" +
+			"  vethscope capture host:up0 -w long.pcapng --rotate-size 10MB --rotate-count 5",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			points, err := parsePoints(args)
 			if err != nil {
@@ -43,10 +45,13 @@ func newCaptureCmd() *cobra.Command {
 			if f.output != "table" && f.output != "json" {
 				return usageError{fmt.Errorf("-o %s: must be table or json", f.output)}
 			}
+			if _, err := f.file.options(); err != nil {
+				return usageError{fmt.Errorf("capture: %w", err)}
+			}
 			return runCapture(cmd, points, f)
 		},
 	}
-	cmd.Flags().StringVarP(&f.file, "write", "w", "", "also write the packets to this pcapng file, an interface for each point")
+	f.file.add(cmd)
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, or json: one object a line")
 	cmd.Flags().IntVarP(&f.count, "count", "c", 0, "end after so many packets")
 	cmd.Flags().DurationVar(&f.duration, "for", 0, "end after this time, such as 10s")
@@ -91,10 +96,10 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	}
 	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop,
 		several: len(points) > 1, told: map[uint64]bool{}}
-	if flags.file != "" {
-		if err := out.create(points); err != nil {
+	if flags.file.path != "" {
+		if out.file, err = createFile(ctx, flags.file, points); err != nil {
 			f.close()
-			return err
+			return fmt.Errorf("capture: %w", err)
 		}
 	}
 	f.run(ctx, func(b batch) {
@@ -107,7 +112,7 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d packets, %d dropped by the kernel, %d skipped%s\n",
 			s.Point, s.Packets, s.Dropped, s.Skipped, ended(s))
 	}
-	return out.close()
+	return out.close(f.stats())
 }
 
 func ended(s capture.Stats) string {
@@ -124,7 +129,7 @@ type captureOutput struct {
 	flags    captureFlags
 	rewrites *rewritePrinter
 	w        io.Writer
-	file     *capture.Writer
+	file     *packetFile // nil when none is written
 	stop     func()
 	several  bool
 	waiting  []*capture.Record
@@ -137,40 +142,42 @@ type captureOutput struct {
 // patience is how long a packet waits for its other sighting.
 const patience = 200 * time.Millisecond
 
-func (o *captureOutput) create(points []capture.Point) error {
-	f, err := os.Create(o.flags.file)
-	if err != nil {
-		return usageError{fmt.Errorf("capture: %w", err)}
-	}
-	o.file, err = capture.NewWriter(f, points) // which closes f, too
-	return err
-}
-
 func (o *captureOutput) take(b batch) {
-	for _, r := range b.records {
-		if o.err != nil {
-			return
-		}
-		if o.file != nil {
-			o.err = o.file.Write(r)
-		}
-		if !o.flags.rewrites {
-			o.waiting = append(o.waiting, r)
-		}
+	if o.file != nil && o.err == nil {
+		o.err = o.file.take(b)
 	}
-	for _, r := range b.rewrites {
-		if o.more() && (rewritten(r) || !o.flags.rewrites) {
-			o.count++
-			o.told[r.BeforeRecord.Serial], o.told[r.AfterRecord.Serial] = true, true
-			o.rewrites.print(r)
-			o.err = errors.Join(o.err, o.rewrites.err)
-		}
-	}
+	o.add(b)
 	until := time.Now().Add(-patience)
 	if !o.several {
 		until = time.Now()
 	}
 	o.release(until)
+}
+
+// add shows what was rewritten; what was not waits for release.
+func (o *captureOutput) add(b batch) {
+	if !o.flags.rewrites {
+		o.waiting = append(o.waiting, b.records...)
+	}
+	for _, r := range b.rewrites {
+		if o.more() && (rewritten(r) || !o.flags.rewrites) {
+			o.count++
+			o.tell(r)
+			o.rewrites.print(r)
+			o.err = errors.Join(o.err, o.rewrites.err)
+		}
+	}
+}
+
+// tell notes that both sightings of a packet have been shown.
+func (o *captureOutput) tell(r *capture.Rewrite) {
+	if o.flags.rewrites || len(o.waiting) == 0 {
+		return // nothing waits to be shown a second time
+	}
+	if first := o.waiting[0].Serial; len(o.told) > 4096 {
+		maps.DeleteFunc(o.told, func(serial uint64, _ bool) bool { return serial < first })
+	}
+	o.told[r.BeforeRecord.Serial], o.told[r.AfterRecord.Serial] = true, true
 }
 
 // release shows the packets that were seen before until, and not as part of a
@@ -223,6 +230,9 @@ func (o *captureOutput) record(r *capture.Record) error {
 	_, err := fmt.Fprintf(o.w, "%10.6f  %-14s %s  %s → %s  %s  %d bytes  %s\n", r.Time.Sub(o.began).Seconds(), r.Point, way,
 		endpoint(s.Src.Addr().IsValid(), s.Src.Addr().String(), s.SrcMAC), endpoint(s.Dst.Addr().IsValid(), s.Dst.Addr().String(), s.DstMAC),
 		s.Protocol, r.Length, s.Info)
+	if err == nil && r.Comment != "" {
+		_, err = fmt.Fprintf(o.w, "            # %s\n", r.Comment)
+	}
 	return err
 }
 
@@ -234,13 +244,18 @@ func endpoint(valid bool, addr, mac string) string {
 	return mac
 }
 
-func (o *captureOutput) close() error {
-	o.release(time.Now())
+func (o *captureOutput) close(stats []capture.Stats) error {
 	if o.file != nil {
-		o.err = errors.Join(o.err, o.file.Close())
+		o.err = errors.Join(o.err, o.file.close(stats))
 	}
+	return o.finish("capture")
+}
+
+// finish shows what still waits. The error is the first that came, of what.
+func (o *captureOutput) finish(what string) error {
+	o.release(time.Unix(1<<40, 0)) // also what bears a time that is yet to come
 	if o.err != nil {
-		return fmt.Errorf("capture: %w", o.err)
+		return fmt.Errorf("%s: %w", what, o.err)
 	}
 	return nil
 }
@@ -260,12 +275,27 @@ type packetJSON struct {
 	Offload   bool      `json:"offload,omitempty"`
 	Info      string    `json:"info"`
 	Malformed string    `json:"malformed,omitempty"`
+	VLAN      uint16    `json:"vlan,omitempty"`
+	App       string    `json:"app,omitempty"`
+	Comment   string    `json:"comment,omitempty"`
+	// The packet within the packet, and what carries it.
+	Tunnel string      `json:"tunnel,omitempty"`
+	VNI    *uint32     `json:"vni,omitempty"`
+	Inner  *packetJSON `json:"inner,omitempty"`
 }
 
 func recordJSON(r *capture.Record) packetJSON {
 	s := r.Summary
 	p := packetJSON{Time: r.Time, Point: r.Point.String(), Outgoing: r.Outgoing, Length: r.Length, Protocol: s.Protocol,
-		SrcMAC: s.SrcMAC, DstMAC: s.DstMAC, TTL: int(s.TTL), Offload: r.Offload, Info: s.Info, Malformed: s.Malformed}
+		SrcMAC: s.SrcMAC, DstMAC: s.DstMAC, TTL: int(s.TTL), Offload: r.Offload, Info: s.Info, Malformed: s.Malformed,
+		VLAN: s.VLAN, App: s.App, Comment: r.Comment, Tunnel: s.Tunnel}
+	if s.Tunnel == "vxlan" || s.Tunnel == "geneve" {
+		p.VNI = &s.VNI
+	}
+	if in := r.Inner(); in != nil {
+		inner := recordJSON(in)
+		p.Inner = &inner
+	}
 	if s.Src.Addr().IsValid() {
 		p.Src, p.Dst = s.Src.Addr().String(), s.Dst.Addr().String()
 		if s.Src.Port() != 0 || s.Dst.Port() != 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +57,9 @@ func follow(ctx context.Context, points []capture.Point, o capture.Options) (*fo
 			return nil, err
 		}
 	}
+	if o.VXLANPorts == nil {
+		o.VXLANPorts = vxlanPorts(ctx)
+	}
 	session, err := capture.Open(ctx, points, o)
 	if err != nil {
 		f.close()
@@ -63,6 +67,24 @@ func follow(ctx context.Context, points []capture.Point, o capture.Options) (*fo
 	}
 	f.session = session
 	return f, nil
+}
+
+// vxlanPorts are the UDP ports of all vxlan links: an underlay sees the packets
+// of links that live elsewhere.
+func vxlanPorts(ctx context.Context) []uint16 {
+	snap, err := inventory.Collect(ctx)
+	if err != nil {
+		return nil // the usual ports are known all the same
+	}
+	var out []uint16
+	for _, n := range snap.Namespaces {
+		for _, l := range n.Links {
+			if d := l.Detail; d != nil && d.Port > 0 && !slices.Contains(out, uint16(d.Port)) {
+				out = append(out, uint16(d.Port))
+			}
+		}
+	}
+	return out
 }
 
 // natNamespaces are those where the packets of the points may be rewritten.

@@ -90,7 +90,7 @@ func newRootCmd() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newSandboxCmd(g), newDemoCmd(g), newLsCmd(), newCreateCmd(g), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g),
-		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(),
+		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(), newReadCmd(),
 		newAddCmd(g), newConnectCmd(g), newDisconnectCmd(g), newDNSCmd(), newProveCmd(), newApplyCmd(g), newExportCmd(),
 	)
 	return root

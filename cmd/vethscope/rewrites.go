@@ -57,6 +57,9 @@ func (p *rewritePrinter) text(r *capture.Rewrite) string {
 	if r.Rule != nil && !p.told[key] {
 		p.told[key] = true
 		b.WriteString(ruleText(r))
+	} else if r.Rule == nil && r.BeforeRecord != nil && r.BeforeRecord.Comment != "" && !p.told[key] {
+		p.told[key] = true // a file's
+		fmt.Fprintf(&b, "    comment  %s\n", r.BeforeRecord.Comment)
 	}
 	return b.String()
 }

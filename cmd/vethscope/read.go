@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vethscope/capture"
+)
+
+// readFlags are what `read` can be told.
+type readFlags struct {
+	output   string
+	count    int
+	rewrites bool
+	about    bool
+}
+
+func newReadCmd() *cobra.Command {
+	var f readFlags
+	cmd := &cobra.Command{
+		Use:   "read FILE",
+		Short: "Show the packets of a pcap or pcapng file",
+		Long: "Prints the packets of a file as `capture` prints live ones; gzip is decompressed. A packet\n" +
+			"that was captured at several interfaces of the file is shown once, before and after, where\n" +
+			"it is beyond doubt the same. A damaged file is shown up to the damage; the exit status is 1 then.",
+		Example: "  vethscope read nat.pcapng\n  vethscope read nat.pcapng --rewrites -o json\n  vethscope read nat.pcapng --about",
+		Args:    exactArgs("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.output != "table" && f.output != "json" {
+				return usageError{fmt.Errorf("-o %s: must be table or json", f.output)}
+			}
+			file, err := capture.OpenFile(args[0])
+			if errors.Is(err, os.ErrNotExist) {
+				return usageError{err}
+			}
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			if f.about {
+				err = readAbout(cmd.OutOrStdout(), file, f.output)
+			} else {
+				err = readPackets(cmd.Context(), cmd.OutOrStdout(), file, f)
+			}
+			if d := file.Damage(); err == nil && d != nil {
+				err = fmt.Errorf("read %s: %d packets, then %w", args[0], file.Len(), d)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, or json: one object a line")
+	cmd.Flags().IntVarP(&f.count, "count", "c", 0, "end after so many packets")
+	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
+	cmd.Flags().BoolVar(&f.about, "about", false, "show what the file says of itself instead: its interfaces and comments")
+	return cmd
+}
+
+// readPackets prints packets as they are found: the first ones of a long file at
+// once.
+func readPackets(ctx context.Context, w io.Writer, file *capture.File, f readFlags) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	out := &captureOutput{flags: captureFlags{output: f.output, count: f.count, rewrites: f.rewrites},
+		rewrites: newRewritePrinter(w, f.output), w: w, stop: stop, several: true, told: map[uint64]bool{}}
+	m := capture.NewFileMatcher()
+	for i := 0; ctx.Err() == nil && out.more(); i++ {
+		rec, err := file.Record(i)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		out.add(batch{records: []*capture.Record{rec}, rewrites: m.Add(rec)})
+		// The file's time goes on, not ours.
+		out.release(rec.Time.Add(-commentPatience))
+	}
+	out.add(batch{rewrites: m.Flush()})
+	if err := ctx.Err(); err != nil && out.more() {
+		return err
+	}
+	return out.finish("read")
+}
+
+// aboutJSON is what `read --about -o json` prints.
+type aboutJSON struct {
+	Packets    int             `json:"packets"`
+	Interfaces []interfaceJSON `json:"interfaces"`
+	Comments   []string        `json:"comments"`
+	Damage     string          `json:"damage,omitempty"`
+}
+
+type interfaceJSON struct {
+	Point       string `json:"point"`
+	Description string `json:"description,omitempty"`
+	Filter      string `json:"filter,omitempty"`
+	LinkType    int    `json:"link_type"`
+	Snaplen     int    `json:"snaplen,omitempty"`
+}
+
+func readAbout(w io.Writer, file *capture.File, output string) error {
+	a := aboutJSON{Packets: file.Index(-1), Interfaces: []interfaceJSON{}, Comments: append([]string{}, file.Comments()...)}
+	for _, i := range file.Interfaces() {
+		a.Interfaces = append(a.Interfaces, interfaceJSON{i.Point.String(), i.Description, i.Filter, i.LinkType, i.Snaplen})
+	}
+	if d := file.Damage(); d != nil {
+		a.Damage = d.Error()
+	}
+	if output == "json" {
+		return writeJSON(w, a)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d packets\n", a.Packets)
+	for _, i := range a.Interfaces {
+		fmt.Fprintf(&b, "interface %s  link type %d", i.Point, i.LinkType)
+		if i.Description != "" {
+			fmt.Fprintf(&b, "  %s", i.Description)
+		}
+		if i.Filter != "" {
+			fmt.Fprintf(&b, "  filter %s", i.Filter)
+		}
+		b.WriteByte('\n')
+	}
+	if len(a.Comments) > 0 {
+		b.WriteByte('\n')
+	}
+	for _, c := range a.Comments { // long ones were cut into parts
+		b.WriteString(c)
+	}
+	if s := b.String(); !strings.HasSuffix(s, "\n") {
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
