@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -80,11 +81,14 @@ func newCreateBridgeCmd(g *global) *cobra.Command {
 func newPublishCmd(g *global) *cobra.Command {
 	var f planFlags
 	cmd := &cobra.Command{
-		Use:     "publish NETWORK HOSTPORT:PORT[/udp][@CONTAINER]",
-		Short:   "Lead one more port of the host into a container",
-		Example: "  vethscope publish web 8081:80@2",
+		Use:     "publish NETWORK|ADDRESS HOSTPORT:PORT[/udp][@CONTAINER]",
+		Short:   "Lead one more port of the host into a container, or to any address",
+		Example: "  vethscope publish web 8081:80@2\n  vethscope publish 172.10.0.10 8080:80",
 		Args:    exactArgs("NETWORK", "PORT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := netip.ParseAddr(args[0]); err == nil {
+				return runPlan(cmd, g, f, modes.PublishTo{Addr: args[0], Port: args[1]}.Plan)
+			}
 			p := modes.Publish{Network: args[0], Port: args[1]}
 			return runPlan(cmd, g, f, p.Plan)
 		},

@@ -92,6 +92,8 @@ func newRootCmd() *cobra.Command {
 		newSandboxCmd(g), newDemoCmd(g), newLsCmd(), newCreateCmd(g), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g),
 		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(), newReadCmd(),
 		newAddCmd(g), newConnectCmd(g), newDisconnectCmd(g), newDNSCmd(), newProveCmd(), newApplyCmd(g), newExportCmd(),
+		newNetnsCmd(g), newLinkCmd(g), newAddrCmd(g), newRouteCmd(g), newNeighCmd(g), newFDBCmd(g), newSysctlCmd(g),
+		newMasqueradeCmd(g), newForwardAcceptCmd(g),
 	)
 	return root
 }

@@ -72,6 +72,7 @@ type World struct {
 	// on says what a plan was built on, made which plan made a container, and
 	// legs which plan plugged one into a network: the key is "NETWORK/CONTAINER".
 	on, made, legs map[string]string
+	snap           *inventory.Snapshot // what the single actions look things up in; nil for nothing
 }
 
 // Inside is what a plan must know of a namespace that it changes.
@@ -102,6 +103,7 @@ func WorldOf(s *inventory.Snapshot, entries []ops.Entry) World {
 		Plans: map[string]string{}, Inside: map[string]Inside{},
 		Around: aroundOf(s),
 		on:     map[string]string{}, made: map[string]string{}, legs: map[string]string{},
+		snap: s,
 	}
 	for _, e := range entries {
 		if e.State == ops.StateDone {

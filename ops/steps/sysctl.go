@@ -72,6 +72,9 @@ func (s *SysctlSet) Check(context.Context) error {
 		}
 		for _, p := range paths {
 			v, err := readSysctl(p)
+			if errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%s has no kernel parameter %s: is its module loaded (net.bridge: br_netfilter)?", label(s.NS), s.Key)
+			}
 			if err != nil {
 				return fmt.Errorf("read %s: %w", p, err)
 			}
