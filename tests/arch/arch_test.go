@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"ops/netfilter":           {"ops/netns"},
 	"ops/inventory":           {"ops/netns", "ops/netfilter"},
 	"ops/steps":               {"ops", "ops/netns", "ops/netfilter"},
-	"ops/modes":               {"ops", "ops/dns", "ops/netns", "ops/inventory", "ops/steps"},
+	"ops/modes":               {"ops", "ops/dns", "ops/netns", "ops/inventory", "ops/netfilter", "ops/steps"},
 	"ops/sweep":               {"ops/netns", "ops/netfilter", "ops/steps"},
 	"ops/sandbox":             {"ops/netns"},
 	"ops/sandbox/sandboxtest": {"ops/dns", "ops/netns", "ops/sandbox"},
