@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -29,15 +30,19 @@ func (m *Model) shown() []kit.Action {
 // offered are the actions of the menu and the palette: those that every page
 // has first, for they are what the menu is opened for.
 func (m *Model) offered() []kit.Action {
-	everywhere := map[string]bool{}
+	global := map[string]bool{}
 	for _, a := range m.global() {
-		everywhere[a.ID] = true
+		global[a.ID] = true
 	}
 	var first, then []kit.Action
 	for _, a := range m.shown() {
-		if everywhere[a.ID] {
+		switch {
+		case global[a.ID]:
 			first = append(first, a)
-		} else {
+		case a.Section == "":
+			a.Section = m.page().Title()
+			fallthrough
+		default:
 			then = append(then, a)
 		}
 	}
@@ -49,7 +54,7 @@ func unshadowed(actions []kit.Action) []kit.Action {
 	taken := map[string]bool{}
 	out := make([]kit.Action, 0, len(actions))
 	for _, a := range actions {
-		free := false
+		free := a.Chorded()
 		for _, k := range a.Binding.Keys() {
 			free = free || !taken[k]
 			taken[k] = true
@@ -64,13 +69,14 @@ func unshadowed(actions []kit.Action) []kit.Action {
 // global are the actions that every page has.
 func (m *Model) global() []kit.Action {
 	list := []kit.Action{
-		{ID: "new", Binding: kit.Bind("n", "create bridge network"), Danger: true, Bar: 40,
-			Disabled: m.noSnapshot, Run: func() tea.Cmd { return m.Push(pages.NewBridge(m.app)) }},
-		{ID: "publish", Binding: kit.Bind("P", "publish a port"), Danger: true,
+		{ID: "new", Binding: kit.Bind(pages.NewKey, "make a network"), Danger: true, Bar: 40, Section: everywhere,
+			Disabled: m.noSnapshot, Run: func() tea.Cmd { m.Ask(m.app.NewMenu()); return nil }},
+		{ID: "publish", Binding: kit.Bind("P", "publish a port"), Danger: true, Section: everywhere,
 			Disabled: m.app.NoNetwork, Run: func() tea.Cmd { return m.Push(pages.NewPublish(m.app)) }},
-		{ID: "undo", Binding: kit.Bind("z", "undo the last change"), Danger: true,
+		{ID: "undo", Binding: kit.Bind("z", "undo the last change"), Danger: true, Section: everywhere,
 			Disabled: m.app.NoChange, Run: m.app.UndoLast},
 	}
+	list = append(list, m.app.Makers()...)
 	for i, p := range m.tabs {
 		list = append(list, kit.Action{ID: fmt.Sprintf("page.%d", i+1), Binding: kit.Bind(fmt.Sprint(i+1), "page "+p.Title()),
 			Quiet: true, Run: func() tea.Cmd { return m.goTab(i) }})
@@ -86,7 +92,7 @@ func (m *Model) overlays() []kit.Action {
 	return []kit.Action{
 		{ID: "goto", Binding: kit.Bind(":", "go to a page"), Quiet: true, Run: ask(m.gotoLine)},
 		{ID: "menu", Binding: kit.Bind("a", "actions"), Quiet: true, Bar: 70, Run: ask(func() kit.Dialog {
-			return kit.NewChooser("Actions", false, kit.Items(m.offered()))
+			return kit.Menu("Actions", m.offered())
 		})},
 		{ID: "palette", Binding: kit.Bind("ctrl+p", "find an action"), Quiet: true, Run: ask(m.palette)},
 		{ID: "warnings", Binding: kit.Bind("!", "what could not be read"), Quiet: true, Disabled: m.noWarnings, Run: ask(m.warnings)},
@@ -157,10 +163,17 @@ func (m *Model) warnings() kit.Dialog {
 }
 
 func (m *Model) help() kit.Dialog {
-	all := m.shown()
-	own := len(unshadowed(kit.Allowed(m.page().Actions(), m.opts.World.ReadOnly != "")))
 	title := m.tabs[m.tab].Title()
-	groups := []kit.Group{{Title: m.page().Title(), Actions: all[:own]}, {Title: "Everywhere", Actions: all[own:]}}
+	readOnly := m.opts.World.ReadOnly != ""
+	groups := sections(m.page().Title(), unshadowed(kit.Allowed(m.page().Actions(), readOnly)))
+	own := map[string]bool{}
+	for _, g := range groups {
+		for _, a := range g.Actions {
+			own[a.ID] = true
+		}
+	}
+	rest := slices.DeleteFunc(m.shown(), func(a kit.Action) bool { return own[a.ID] })
+	groups = append(groups, sections(everywhere, rest)...)
 	text := ""
 	if len(m.stack) == 0 {
 		text = assets.Help(title)
@@ -175,36 +188,74 @@ func hints(p kit.Page) []kit.Action {
 	return nil
 }
 
-// KeyTable is the table of all keys for the README, in Markdown. What most pages
-// have is told once, as that of tables.
+// everywhere is the heading of what every page can do.
+const everywhere = "Everywhere"
+
+// sections are the actions under their headings, title being that of those that
+// have none.
+func sections(title string, actions []kit.Action) []kit.Group {
+	groups := []kit.Group{{Title: title}}
+	for _, a := range actions {
+		name := a.Section
+		if name == "" {
+			name = title
+		}
+		i := slices.IndexFunc(groups, func(g kit.Group) bool { return g.Title == name })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, kit.Group{Title: name})
+		}
+		groups[i].Actions = append(groups[i].Actions, a)
+	}
+	return slices.DeleteFunc(groups, func(g kit.Group) bool { return len(g.Actions) == 0 })
+}
+
+// KeyTable is the table of all keys for the README, in Markdown: what every page
+// has, what several have, and then what is each page's own.
 func KeyTable() string {
 	m := New(Options{})
-	everywhere := append(m.global(), kit.Moves(nil, nil, nil)...)
+	all := append(m.tabs, m.app.Samples()...)
+	common := kit.Group{Title: "everywhere", Actions: append(m.keysForAll(), kit.Moves(nil, nil, nil)...)}
 	told, pagesWith := map[string]bool{}, map[string]int{}
-	for _, a := range everywhere {
+	for _, a := range common.Actions {
 		told[a.ID] = true
 	}
-	for _, p := range m.tabs {
+	for _, p := range all {
 		for _, a := range append(p.Actions(), hints(p)...) {
 			pagesWith[line(a)]++
 		}
 	}
-	tables := kit.Group{Title: "tables"}
+	lists := kit.Group{Title: "lists"}
 	var rest []kit.Group
-	for _, p := range append(m.tabs, m.app.Samples()...) {
+	for _, p := range all {
 		g := kit.Group{Title: p.Title()}
 		for _, a := range append(p.Actions(), hints(p)...) {
 			switch {
 			case told[a.ID]:
-			case pagesWith[line(a)] < len(m.tabs)/2:
+			case pagesWith[line(a)] < 2:
 				g.Actions = append(g.Actions, a)
-			case !contains(tables.Actions, a):
-				tables.Actions = append(tables.Actions, a)
+			case !contains(lists.Actions, a):
+				lists.Actions = append(lists.Actions, a)
 			}
 		}
 		rest = append(rest, g)
 	}
-	return kit.Markdown(append([]kit.Group{{Title: "everywhere", Actions: everywhere}, tables}, rest...))
+	return kit.Markdown(append([]kit.Group{common, lists}, rest...))
+}
+
+// keysForAll are the actions of every page, the pages' numbers being one.
+func (m *Model) keysForAll() []kit.Action {
+	var titles []string
+	for _, p := range m.tabs {
+		titles = append(titles, p.Title())
+	}
+	list := []kit.Action{{ID: "page", Binding: kit.Bind(fmt.Sprintf("1-%d", len(m.tabs)), "go to "+strings.Join(titles, ", "))}}
+	for _, a := range m.global() {
+		if !strings.HasPrefix(a.ID, "page.") {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // line is what the table of keys tells of an action.

@@ -106,19 +106,24 @@ type backend struct {
 	calls   []string
 	history []ops.Entry
 	fail    error
+	wrong   int // the number of the proof that does not come out as it should
+	// messages are what it sent while it was asked something.
+	messages []tea.Msg
 }
 
 func (b *backend) say(format string, args ...any) {
 	b.calls = append(b.calls, fmt.Sprintf(format, args...))
 }
 
-func (b *backend) Run(_ context.Context, p *ops.Plan) error {
-	b.say("run %s", p.Title)
-	if b.fail != nil {
-		return b.fail
+func (b *backend) Run(_ context.Context, plans []*ops.Plan) error {
+	for _, p := range plans {
+		b.say("run %s", p.Title)
+		if b.fail != nil {
+			return b.fail
+		}
+		b.history = append([]ops.Entry{{ID: fmt.Sprint(len(b.history) + 1), Title: p.Title, Name: p.Name, On: p.On, With: p.With,
+			Mode: p.Mode, Lab: p.Lab, Time: noon, State: ops.StateDone, Made: p.Made, Steps: p.Steps}}, b.history...)
 	}
-	b.history = append([]ops.Entry{{ID: "1", Title: p.Title, Name: p.Name, On: p.On, Mode: p.Mode, Time: noon,
-		State: ops.StateDone, Made: p.Made, Steps: p.Steps}}, b.history...)
 	return nil
 }
 
@@ -154,6 +159,35 @@ func (b *backend) Ping(_ context.Context, ns, dst string) (string, error) {
 	b.say("ping %s %s", ns, dst)
 	return "reply in 0.1 ms", nil
 }
+
+// Prove finds every proof as it should be, but those that b says are wrong.
+func (b *backend) Prove(_ context.Context, run *ProofRun) error {
+	b.say("prove %d", len(run.Proofs))
+	if b.fail != nil {
+		return b.fail
+	}
+	for i, p := range run.Proofs {
+		text := "answer from " + p.Target + " in 84µs"
+		if !p.Want {
+			text = p.Kind + " " + p.Target + ": no answer"
+		}
+		b.messages = append(b.messages, ProofMsg{Run: run, Index: i, OK: i != b.wrong-1, Text: text})
+	}
+	return nil
+}
+
+// shell is a command that does nothing but say that it ran.
+type shell struct {
+	b  *backend
+	ns string
+}
+
+func (s shell) Run() error        { s.b.say("shell %s", s.ns); return nil }
+func (shell) SetStdin(io.Reader)  {}
+func (shell) SetStdout(io.Writer) {}
+func (shell) SetStderr(io.Writer) {}
+
+func (b *backend) Shell(ns string) tea.ExecCommand { return shell{b, ns} }
 
 func (b *backend) PollRules(on bool) { b.say("poll %v", on) }
 
@@ -215,6 +249,11 @@ func (d *drive) run(cmd tea.Cmd) {
 		return
 	}
 	msg := cmd()
+	sent := d.b.messages
+	d.b.messages = nil
+	for _, m := range sent {
+		d.send(m)
+	}
 	switch msg := msg.(type) {
 	case nil:
 	case tea.QuitMsg:
@@ -287,7 +326,7 @@ func built(t *testing.T, w, h int, change ...func(*Options)) *drive {
 	t.Helper()
 	d := newDrive(t, w, h, change...)
 	d.send(SnapshotMsg{Snapshot: world()})
-	d.press("n enter enter y")
+	d.press("n b enter enter y")
 	if len(d.b.history) != 1 {
 		t.Fatalf("nothing was built:\n%s", d.look())
 	}

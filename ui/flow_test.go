@@ -44,7 +44,7 @@ func TestBuildAndWatchARequestBeingRewritten(t *testing.T) {
 	d := newDrive(t, 80, 24)
 	d.send(SnapshotMsg{Snapshot: world()})
 	d.sees("outside", "10.10.0.2/24", "sandbox")
-	d.press("n")
+	d.press("n b")
 	d.sees("Create a bridge network", "172.18.0.0/24", "8080:80", "33 steps")
 	d.press("enter")
 	d.sees("ip netns add web-1", "A container is, for the network, a namespace")
@@ -71,7 +71,7 @@ func TestBuildAndWatchARequestBeingRewritten(t *testing.T) {
 func TestEnterOnAConfirmSaysNo(t *testing.T) {
 	d := newDrive(t, 80, 24)
 	d.send(SnapshotMsg{Snapshot: world()})
-	d.press("n enter enter enter")
+	d.press("n b enter enter enter")
 	if len(d.b.history) != 0 {
 		t.Error("the default answer made a network")
 	}
@@ -86,7 +86,7 @@ func TestEnterOnAConfirmSaysNo(t *testing.T) {
 func TestErrorsShowAsOneTypes(t *testing.T) {
 	d := newDrive(t, 80, 24)
 	d.send(SnapshotMsg{Snapshot: world()})
-	d.press("n tab tab ctrl+u")
+	d.press("n b tab tab ctrl+u")
 	d.sees("✗ is missing")
 	d.typed("172.18.0.1/24")
 	d.sees("✗ 172.18.0.1/24 has host bits set")
@@ -107,7 +107,7 @@ func TestTheFormFollowsTheWorld(t *testing.T) {
 	made := built(t, 80, 24).b.history[0].Made
 	d := newDrive(t, 80, 24)
 	d.send(SnapshotMsg{Snapshot: world()})
-	d.press("n")
+	d.press("n b")
 	d.seesNot("✗")
 	d.send(SnapshotMsg{Snapshot: withNetwork(made)})
 	d.sees("✗ web is already a link of the host")
@@ -116,7 +116,7 @@ func TestTheFormFollowsTheWorld(t *testing.T) {
 func TestProgressTicksEachStep(t *testing.T) {
 	d := newDrive(t, 100, 40)
 	d.send(SnapshotMsg{Snapshot: world()})
-	d.press("n enter enter")
+	d.press("n b enter enter")
 	d.clock = d.clock.Add(time.Second)
 	_, cmd := d.m.Update(keyMsg("y")) // its command is held back
 	plan := planOf(t, d)
@@ -133,19 +133,19 @@ func TestProgressTicksEachStep(t *testing.T) {
 // planOf is the plan that the progress page shows.
 func planOf(t *testing.T, d *drive) *ops.Plan {
 	t.Helper()
-	type planner interface{ Plan() *ops.Plan }
+	type planner interface{ Plans() []*ops.Plan }
 	p, ok := d.m.page().(planner)
-	if !ok {
-		t.Fatalf("there is no progress page but %T:\n%s", d.m.page(), d.look())
+	if !ok || len(p.Plans()) != 1 {
+		t.Fatalf("there is no progress page of one plan but %T:\n%s", d.m.page(), d.look())
 	}
-	return p.Plan()
+	return p.Plans()[0]
 }
 
 func TestAFailureIsToldAndStays(t *testing.T) {
 	d := newDrive(t, 80, 24)
 	d.send(SnapshotMsg{Snapshot: world()})
 	d.b.fail = errors.New("operation not permitted")
-	d.press("n enter enter y")
+	d.press("n b enter enter y")
 	d.sees("✗ failed", "operation not permitted", "taken back")
 	d.press("esc")
 	d.seesNot("✗ failed")
@@ -157,7 +157,7 @@ func TestDeleteAsksAndNamesEverything(t *testing.T) {
 	d.sees("select a namespace made here")
 	d.press("G d")
 	d.sees("Delete web from the sandbox?", "bridge web", "namespace web-1", "namespace web-2", "port 8080/tcp")
-	d.press("n")
+	d.press("n b")
 	for _, c := range d.b.calls {
 		if strings.HasPrefix(c, "delete") {
 			t.Fatal("deleted without a yes")
@@ -305,7 +305,7 @@ func TestQuit(t *testing.T) {
 		t.Error("q quit from a page over the top level")
 	}
 	d.sees("q quits at the top level")
-	d.press("n z ctrl+c")
+	d.press("n b z ctrl+c")
 	if !d.quit {
 		t.Error("ctrl+c does not quit from a form")
 	}
@@ -362,8 +362,8 @@ func TestPlainIsLinearText(t *testing.T) {
 
 func TestKeyTable(t *testing.T) {
 	table := KeyTable()
-	for _, want := range []string{"| everywhere | `n` | create bridge network |", "| everywhere | `?` | help |", "| Links | `c` | capture here |",
-		"| Capture | `p` | pause or follow |", "| everywhere | `j/↓` | down |", "| tables | `/` | filter |"} {
+	for _, want := range []string{"| everywhere | `n` | make a network |", "| everywhere | `n` `o` | create overlay network |", "| everywhere | `?` | help |", "| Links | `c` | capture here |",
+		"| Capture | `p` | pause or follow |", "| everywhere | `j/↓` | down |", "| lists | `/` | filter |"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is not in the table:\n%s", want, table)
 		}
@@ -389,7 +389,7 @@ func TestNoPageHasAKeyTwice(t *testing.T) {
 
 // Random keys, sizes and messages: nothing panics, and every screen fits.
 func TestRandomKeys(t *testing.T) {
-	keys := strings.Fields("j k g G tab shift+tab enter esc / : ? a n d z s S w space p y Y r i c C t x o P ! 1 2 3 4 5 6 " +
+	keys := strings.Fields("j k g G tab shift+tab enter esc / : ? a n d z s S w space p y Y r i c C t x o P ! b v h m + 1 2 3 4 5 6 " +
 		"up down left right ctrl+p ctrl+d ctrl+u backspace 8 0 , web q")
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

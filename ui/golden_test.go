@@ -95,16 +95,51 @@ var screens = []struct {
 		return d
 	}},
 	{"changes", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "6") }},
+	{"new", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n") }},
+	{"form-veth", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n v tab tab right") }},
+	{"form-none", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n n") }},
+	{"form-host", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n h") }},
+	{"form-container", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n c") }},
+	{"form-overlay", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n o") }},
+	{"form-overlay-errors", func(t *testing.T, w, h int) *drive {
+		d := built2(t, w, h, "n o tab tab ctrl+u")
+		d.typed("one")
+		d.press("tab tab tab tab 0 0 0 0 0")
+		return d
+	}},
+	{"form-macvlan", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n m tab tab right") }},
+	{"form-ipvlan", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n i tab tab tab right") }},
+	{"form-add", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n +") }},
+	{"form-connect", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n x") }},
+	{"result-veth", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n v enter enter y") }},
+	{"result-none", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n n enter enter y") }},
+	{"result-host", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n h enter enter y") }},
+	{"result-container", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n c enter enter y") }},
+	{"result-overlay", func(t *testing.T, w, h int) *drive {
+		return built2(t, w, h, "n o tab tab tab backspace 2 tab tab tab tab tab tab right enter enter y")
+	}},
+	{"result-macvlan", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n m enter enter y") }},
+	{"result-shim", func(t *testing.T, w, h int) *drive {
+		return built2(t, w, h, "n m tab tab right tab tab tab tab right enter enter y")
+	}},
+	{"result-ipvlan", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n i tab tab tab right enter enter y") }},
+	{"proofs", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "n m enter enter y t") }},
+	{"proofs-wrong", func(t *testing.T, w, h int) *drive {
+		d := built2(t, w, h, "n m enter enter y")
+		d.b.wrong = 2
+		d.press("t")
+		return d
+	}},
 	{"form", func(t *testing.T, w, h int) *drive {
 		d := newDrive(t, w, h)
 		d.send(SnapshotMsg{Snapshot: world()})
-		d.press("n")
+		d.press("n b")
 		return d
 	}},
 	{"form-errors", func(t *testing.T, w, h int) *drive {
 		d := newDrive(t, w, h)
 		d.send(SnapshotMsg{Snapshot: world()})
-		d.press("n")
+		d.press("n b")
 		d.typed("-with-a-long-name")
 		d.press("tab backspace")
 		d.typed("0")
@@ -115,20 +150,20 @@ var screens = []struct {
 	{"preview", func(t *testing.T, w, h int) *drive {
 		d := newDrive(t, w, h)
 		d.send(SnapshotMsg{Snapshot: world()})
-		d.press("n enter j j")
+		d.press("n b enter j j")
 		return d
 	}},
 	{"confirm", func(t *testing.T, w, h int) *drive {
 		d := newDrive(t, w, h)
 		d.send(SnapshotMsg{Snapshot: world()})
-		d.press("n enter enter")
+		d.press("n b enter enter")
 		return d
 	}},
 	{"failed", func(t *testing.T, w, h int) *drive {
 		d := newDrive(t, w, h)
 		d.send(SnapshotMsg{Snapshot: world()})
 		d.b.fail = errors.New("create bridge network web: step 3 (ip link add web type bridge): operation not permitted")
-		d.press("n enter enter y")
+		d.press("n b enter enter y")
 		return d
 	}},
 	{"result", func(t *testing.T, w, h int) *drive { return built(t, w, h) }},

@@ -21,6 +21,8 @@ type (
 	SnapshotMsg = pages.SnapshotMsg
 	CaptureMsg  = pages.CaptureMsg
 	ProgressMsg = pages.ProgressMsg
+	ProofMsg    = pages.ProofMsg
+	ProofRun    = pages.ProofRun
 )
 
 // Options are what the interface starts with.

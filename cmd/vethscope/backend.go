@@ -1,21 +1,27 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/sys/unix"
 
 	"vethscope/ops"
 	"vethscope/ops/netns"
 	"vethscope/ops/probe"
+	"vethscope/ops/sandbox"
 	"vethscope/ui"
 )
 
@@ -33,8 +39,8 @@ func (b *backend) change(f func() error) error {
 }
 
 // Run implements ui.Backend.
-func (b *backend) Run(ctx context.Context, p *ops.Plan) error {
-	return b.change(func() error { return b.executor().Run(ctx, p) })
+func (b *backend) Run(ctx context.Context, plans []*ops.Plan) error {
+	return b.change(func() error { return runLab(ctx, b.executor(), plans) })
 }
 
 // Undo implements ui.Backend.
@@ -69,6 +75,31 @@ func (b *backend) History(context.Context) ([]ops.Entry, error) {
 	slices.Reverse(entries)
 	return entries, err
 }
+
+// Prove implements ui.Backend.
+func (b *backend) Prove(ctx context.Context, run *ui.ProofRun) error {
+	_, err := probe.Prove(ctx, run.Proofs, func(i int, o probe.Outcome) {
+		b.program.Send(ui.ProofMsg{Run: run, Index: i, OK: o.OK, Text: printable(o.Detail)})
+	})
+	return err
+}
+
+// Shell implements ui.Backend. The terminal itself is handed over, and not what
+// the interface writes to, so that the shell finds it to be one.
+func (b *backend) Shell(ns string) tea.ExecCommand {
+	shell := cmp.Or(os.Getenv("SHELL"), "/bin/sh")
+	c := exec.CommandContext(b.ctx, sandbox.Exe, "exec", ns, "--", shell)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return terminalCommand{c}
+}
+
+// terminalCommand is a program that has the terminal to itself while it runs.
+type terminalCommand struct{ *exec.Cmd }
+
+// The terminal is set already.
+func (terminalCommand) SetStdin(io.Reader)  {}
+func (terminalCommand) SetStdout(io.Writer) {}
+func (terminalCommand) SetStderr(io.Writer) {}
 
 // PollRules implements ui.Backend.
 func (b *backend) PollRules(on bool) { b.watcher.SetRulePolling(on) }

@@ -21,6 +21,9 @@ type Action struct {
 	Bar int
 	// Quiet keeps an action out of the menu and the palette: moving about.
 	Quiet bool
+	// Section is the heading that menus and help list the action under; the
+	// first ones of a list need none.
+	Section string
 	// Disabled says why the action cannot run now, "" if it can. May be nil.
 	Disabled func() string
 	Run      func() tea.Cmd
@@ -34,6 +37,15 @@ func Bind(shown, does string, keys ...string) key.Binding {
 	}
 	return key.NewBinding(key.WithKeys(keys...), key.WithHelp(shown, does))
 }
+
+// Chord makes a binding of two keys, the first of which opens a menu: it is told,
+// and found by the palette, but no single key runs it.
+func Chord(first, second, does string) key.Binding {
+	return key.NewBinding(key.WithHelp(first+" "+second, does))
+}
+
+// Chorded says that the action belongs to the menu of another one's key.
+func (a Action) Chorded() bool { return len(a.Binding.Keys()) == 0 }
 
 // Why says why the action cannot run now, "" if it can.
 func (a Action) Why() string {
@@ -112,7 +124,7 @@ func Markdown(groups []Group) string {
 		for _, a := range g.Actions {
 			h := a.Binding.Help()
 			keys := strings.ReplaceAll(h.Key, "|", "\\|")
-			b.WriteString("| " + g.Title + " | `" + keys + "` | " + h.Desc + " |\n")
+			b.WriteString("| " + g.Title + " | `" + strings.Join(strings.Fields(keys), "` `") + "` | " + h.Desc + " |\n")
 		}
 	}
 	return b.String()

@@ -2,6 +2,7 @@ package kit
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,9 @@ type Item struct {
 	Text string
 	Key  string // told beside it, "" for none
 	Why  string // why it cannot be chosen, "" if it can
-	Run  func() tea.Cmd
+	// Section is the heading over it and those that follow, where none is typed.
+	Section string
+	Run     func() tea.Cmd
 }
 
 // A Chooser picks one of a list. With Typed, the list narrows to what is typed
@@ -41,17 +44,35 @@ func NewChooser(name string, typed bool, items []Item) *Chooser {
 // maxTyped is the height of the list that narrows to what is typed.
 const maxTyped = 14
 
-// Items are what a menu or the palette offers of a list of actions.
+// Items are what the palette offers of a list of actions: all but moving about.
 func Items(actions []Action) []Item {
 	var items []Item
 	for _, a := range actions {
-		if a.Quiet {
-			continue
+		if !a.Quiet {
+			items = append(items, item(a, a.Binding.Help().Key))
 		}
-		h := a.Binding.Help()
-		items = append(items, Item{Text: h.Desc, Key: h.Key, Why: a.Why(), Run: a.Run})
 	}
 	return items
+}
+
+func item(a Action, key string) Item {
+	return Item{Text: a.Binding.Help().Desc, Key: key, Why: a.Why(), Section: a.Section, Run: a.Run}
+}
+
+// Menu is a chooser of actions; those of other menus are left out.
+func Menu(name string, actions []Action) *Chooser {
+	return NewChooser(name, false, Items(slices.DeleteFunc(slices.Clone(actions), Action.Chorded)))
+}
+
+// Submenu is a chooser of actions that are bound to chords: the second key of
+// each chooses it.
+func Submenu(name string, actions []Action) *Chooser {
+	var items []Item
+	for _, a := range actions {
+		keys := strings.Fields(a.Binding.Help().Key)
+		items = append(items, item(a, keys[len(keys)-1]))
+	}
+	return NewChooser(name, false, items)
 }
 
 // Title is the chooser's name.
@@ -133,11 +154,11 @@ func (c *Chooser) View(th *Theme, w, h int) []string {
 	if c.Typed {
 		h = min(h, maxTyped)
 	}
+	list, from, to := c.list(th, w)
 	room := max(1, h-len(lines))
-	c.top = max(min(c.top, c.at), c.at-room+1, 0)
-	for i := c.top; i < min(len(c.hits), c.top+room); i++ {
-		lines = append(lines, c.line(th, c.Items[c.hits[i]], i == c.at, w))
-	}
+	c.top = max(min(c.top, from), to-room, 0)
+	list, c.top = Scroll(list, c.top, room)
+	lines = append(lines, list...)
 	if len(c.hits) == 0 {
 		lines = append(lines, th.Dim.Render("Nothing is called that."))
 	}
@@ -145,6 +166,27 @@ func (c *Chooser) View(th *Theme, w, h int) []string {
 		lines = append(lines, "") // the box keeps its size while one types
 	}
 	return lines
+}
+
+// list draws the items with their headings, and says which lines must be in
+// view: the chosen one, with the heading over it.
+func (c *Chooser) list(th *Theme, w int) (lines []string, from, to int) {
+	section := ""
+	for i, hit := range c.hits {
+		it, start := c.Items[hit], len(lines)
+		if it.Section != section && !c.Typed {
+			if section = it.Section; i > 0 {
+				lines = append(lines, "")
+			}
+			start = len(lines)
+			lines = append(lines, th.Dim.Render(Cut(Safe(section), w)))
+		}
+		lines = append(lines, c.line(th, it, i == c.at, w))
+		if i == c.at {
+			from, to = start, len(lines)
+		}
+	}
+	return lines, from, to
 }
 
 func (c *Chooser) line(th *Theme, it Item, at bool, w int) string {

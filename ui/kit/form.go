@@ -55,6 +55,20 @@ func (f *Form) Value(name string) string {
 	return ""
 }
 
+// Has says whether there is a field of this name.
+func (f *Form) Has(name string) bool {
+	return slices.ContainsFunc(f.fields, func(field Field) bool { return field.Name == name })
+}
+
+// Set replaces what a field holds.
+func (f *Form) Set(name, value string) {
+	for i, field := range f.fields {
+		if field.Name == name {
+			f.inputs[i].Set(value)
+		}
+	}
+}
+
 // SetErrors replaces the errors, by field name.
 func (f *Form) SetErrors(errs map[string]string) { f.errs = errs }
 
@@ -114,7 +128,7 @@ func (f *Form) View(th *Theme, w, h int) []string {
 	}
 	var lines []string
 	var from, to int
-	roomy := h >= 3*len(f.fields)
+	roomy, tight := h >= 3*len(f.fields), h < 2*len(f.fields)
 	for i := range f.fields {
 		if i > 0 && roomy {
 			lines = append(lines, "")
@@ -122,7 +136,7 @@ func (f *Form) View(th *Theme, w, h int) []string {
 		if i == f.focus {
 			from = len(lines)
 		}
-		lines = append(lines, f.field(th, i, label, w)...)
+		lines = append(lines, f.field(th, i, label, w, tight)...)
 		if i == f.focus {
 			to = len(lines)
 		}
@@ -133,7 +147,9 @@ func (f *Form) View(th *Theme, w, h int) []string {
 	return lines
 }
 
-func (f *Form) field(th *Theme, i, label, w int) []string {
+// field draws a field with a line for its error or its help under it, which a
+// tight form only has where there is one.
+func (f *Form) field(th *Theme, i, label, w int, tight bool) []string {
 	field, focused := f.fields[i], i == f.focus
 	room := w - label - 6
 	name, mark := th.Dim, "  "
@@ -158,6 +174,8 @@ func (f *Form) field(th *Theme, i, label, w int) []string {
 	help := ""
 	if focused {
 		help = field.Help
+	} else if tight {
+		return lines
 	}
 	return append(lines, indent+th.Dim.Render(Cut(help, room)))
 }

@@ -30,14 +30,18 @@ func (t *Table[K, T]) Actions() []Action {
 		}
 		return ""
 	}
-	return append(Moves(t.move, func() int { return len(t.view) }, func() int { return t.height }),
-		Action{ID: "table.filter", Binding: Bind("/", "filter"), Bar: 60, Run: do(func() { t.filtering = true })},
-		Action{ID: "table.sort", Binding: Bind("s", "sort by the next column"), Run: do(t.cycleSort)},
-		Action{ID: "table.reverse", Binding: Bind("S", "reverse the order"), Disabled: unsorted, Run: do(func() {
+	own := []Action{
+		{ID: "table.filter", Binding: Bind("/", "filter"), Bar: 60, Run: do(func() { t.filtering = true })},
+		{ID: "table.sort", Binding: Bind("s", "sort by the next column"), Run: do(t.cycleSort)},
+		{ID: "table.reverse", Binding: Bind("S", "reverse the order"), Disabled: unsorted, Run: do(func() {
 			t.sortDown = !t.sortDown
 			t.arrange()
 		})},
-		Action{ID: "table.wide", Binding: Bind("w", "wide: all columns"), Run: do(func() { t.wide = !t.wide })},
-		Action{ID: "table.mark", Binding: Bind("space", "mark", " "), Quiet: true, Run: do(t.mark)},
-	)
+		{ID: "table.wide", Binding: Bind("w", "wide: all columns"), Run: do(func() { t.wide = !t.wide })},
+		{ID: "table.mark", Binding: Bind("space", "mark", " "), Quiet: true, Run: do(t.mark)},
+	}
+	for i := range own {
+		own[i].Section = "The list"
+	}
+	return append(Moves(t.move, func() int { return len(t.view) }, func() int { return t.height }), own...)
 }

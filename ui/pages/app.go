@@ -21,8 +21,9 @@ import (
 // Backend does for the interface what is not drawing. Its methods may block;
 // they are called in tea.Cmds only, from any goroutine.
 type Backend interface {
-	// Run executes a plan. Its progress arrives as ProgressMsg.
-	Run(ctx context.Context, p *ops.Plan) error
+	// Run executes plans in their order, all of them or none: what was done before
+	// a failure is taken back. The progress arrives as ProgressMsg.
+	Run(ctx context.Context, plans []*ops.Plan) error
 	// Undo takes back the change with this ID, "" being the last one, and says
 	// what it was.
 	Undo(ctx context.Context, id string) (title string, err error)
@@ -37,6 +38,11 @@ type Backend interface {
 	Request(ctx context.Context, fromNS, url string) (string, error)
 	// Ping sends one echo request from a namespace; the result is one line.
 	Ping(ctx context.Context, fromNS, dst string) (string, error)
+	// Prove tries every proof of a run, several at once, and ends with ctx. What
+	// comes of each arrives as ProofMsg.
+	Prove(ctx context.Context, run *ProofRun) error
+	// Shell is a shell in a namespace, which takes the terminal while it runs.
+	Shell(ns string) tea.ExecCommand
 	// PollRules says whether the rules' counters are being looked at.
 	PollRules(on bool)
 }
@@ -120,7 +126,8 @@ func (a *App) Samples() []kit.Page {
 		&form{app: a, title: "form"},
 		newPreview(a, &ops.Plan{}),
 		&progress{app: a, title: "progress"},
-		&network{app: a},
+		&network{app: a, mode: modeBridge},
+		newProofs(a, ""),
 	}
 }
 
@@ -137,10 +144,13 @@ type probeMsg struct {
 
 // LoadHistory asks for the list of changes.
 func (a *App) LoadHistory() tea.Cmd {
-	return func() tea.Msg {
-		entries, err := a.Backend.History(a.Context)
-		return historyMsg{entries, err}
-	}
+	return func() tea.Msg { return a.readHistory() }
+}
+
+// readHistory is for commands: it asks the backend.
+func (a *App) readHistory() historyMsg {
+	entries, err := a.Backend.History(a.Context)
+	return historyMsg{entries, err}
 }
 
 // Update takes the messages that all pages share.

@@ -33,7 +33,7 @@ func newChanges(app *App) *changes {
 	p.PaneTitle = func(e entry) string { return e.Title }
 	p.Pane = func(th *kit.Theme, e entry, w int) []string {
 		made := ""
-		for _, o := range objects(e.Made) {
+		for _, o := range objectsOf(*e) {
 			made += "• " + o + "\n"
 		}
 		return kit.Sections(th, w, []kit.Section{{Title: "What there is of it", Text: made}, {Title: "Shell", Text: shellOf(e.Steps)}})

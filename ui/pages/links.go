@@ -107,7 +107,7 @@ func (p *links) about(r linkRow) []kit.Section {
 	if d := r.Detail; d != nil {
 		facts = append(facts, detailFacts(d)...)
 	}
-	if e := p.app.ownerOfLink(r.ns, r.Name); e != nil {
+	if e := p.app.ownerOfLink(r.ns, r.Link); e != nil {
 		facts = append(facts, kit.Fact{Label: "made by", Value: e.Title})
 	}
 	out := []kit.Section{{Title: "Link " + r.Name + " in " + r.ns.Name, Facts: facts}}
@@ -216,7 +216,7 @@ func (p *links) Actions() []kit.Action {
 		if !ok {
 			return nil
 		}
-		return p.app.ownerOfLink(sel.ns, sel.Name)
+		return p.app.ownerOfLink(sel.ns, sel.Link)
 	}
 	own := []kit.Action{
 		p.Toggle("enter"),

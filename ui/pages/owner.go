@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -33,28 +34,32 @@ func (a *App) entry(name string) *ops.Entry {
 
 // ownerOfNS is the change that made a namespace, nil for none.
 func (a *App) ownerOfNS(name string) *ops.Entry {
-	return a.owner(func(m ops.Made) bool {
-		for _, c := range m.Containers {
-			if c.Name == name {
-				return true
-			}
-		}
-		return false
+	if name == hostEnd {
+		return nil // a container of mode host lives there, but did not make it
+	}
+	return a.owner(func(e ops.Entry) bool {
+		return e.Mode != "connect" && (slices.ContainsFunc(e.Made.Containers, func(c ops.Container) bool { return c.Name == name }) ||
+			slices.ContainsFunc(e.Made.Hosts, func(h ops.SimHost) bool { return h.Name == name }) ||
+			slices.ContainsFunc(e.Made.Machines, func(m ops.Machine) bool { return m.Name == name }))
 	})
 }
 
-// ownerOfLink is the change that made a link, nil for none.
-func (a *App) ownerOfLink(ns *inventory.Namespace, link string) *ops.Entry {
+// markPrefix begins the alias of what we make; the name of its plan follows.
+const markPrefix = "vethscope:"
+
+// ownerOfLink is the change that made a link, nil for none: that of its mark, or
+// of its namespace.
+func (a *App) ownerOfLink(ns *inventory.Namespace, l *inventory.Link) *ops.Entry {
+	if name, ok := strings.CutPrefix(l.Alias, markPrefix); ok {
+		if e := a.entry(name); e != nil {
+			return e
+		}
+	}
 	if ns.Kind != inventory.KindHost {
 		return a.ownerOfNS(ns.Name)
 	}
-	return a.owner(func(m ops.Made) bool {
-		for _, c := range m.Containers {
-			if c.HostLink == link {
-				return true
-			}
-		}
-		return m.Bridge == link
+	return a.owner(func(e ops.Entry) bool {
+		return e.Made.Bridge == l.Name || slices.ContainsFunc(e.Made.Containers, func(c ops.Container) bool { return c.HostLink == l.Name && c.Host == "" })
 	})
 }
 
@@ -67,31 +72,78 @@ func (a *App) ownerOfTable(table string) *ops.Entry {
 	return a.entry(name)
 }
 
-func (a *App) owner(made func(ops.Made) bool) *ops.Entry {
+func (a *App) owner(made func(ops.Entry) bool) *ops.Entry {
 	for i := range a.History {
-		if made(a.History[i].Made) {
+		if made(a.History[i]) {
 			return &a.History[i]
 		}
 	}
 	return nil
 }
 
-// objects names what a change made, exactly.
-func objects(m ops.Made) []string {
+// objectsOf names what a change made.
+func objectsOf(e ops.Entry) []string { return objects(e.Mode, e.Name, e.Made, e.Steps) }
+
+// maxShell is how many shell lines stand for a change that makes nothing new.
+const maxShell = 8
+
+// objects names what a plan makes, exactly; of one that only changes what is
+// there, it tells the shell lines.
+func objects(mode, name string, m ops.Made, steps []ops.Step) []string {
 	var out []string
-	if m.Bridge != "" {
-		out = append(out, fmt.Sprintf("bridge %s on the host, %s", m.Bridge, both(m.Network, m.Network6)))
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	switch {
+	case mode == modeHost:
+		say("nothing but the name %s: the container uses what the host has", name)
+		return out
+	case mode == modeBridge && m.Bridge != "":
+		say("bridge %s on the host, %s", m.Bridge, both(m.Network, m.Network6))
+	case m.Bridge != "":
+		say("bridge %s on the host, which plays the network between the hosts, %s", m.Bridge, m.Underlay)
+	case mode == modeVeth && len(m.Containers) == 1:
+		say("link v-%s %s on the host", name, m.Gateway)
+	}
+	for _, h := range m.Hosts {
+		say("namespace %s with %s %s, bridge %s and %s, VNI %d", h.Name, h.Link, h.Addr, h.Bridge, h.VXLAN, m.VNI)
+	}
+	for _, machine := range m.Machines {
+		say("namespace %s with %s %s, and %s %s on the host", machine.Name, machine.Link, machine.Addr, m.Parent, m.ParentAddr)
 	}
 	for _, c := range m.Containers {
-		out = append(out, fmt.Sprintf("namespace %s with %s %s, and %s on the host", c.Name, c.Link, both(c.Addr, c.Addr6), c.HostLink))
+		out = append(out, containerText(c))
 	}
-	if m.Network != "" {
-		out = append(out, "masquerading of "+both(m.Network, m.Network6))
+	if m.Shim != "" {
+		say("macvlan %s %s on the host", m.Shim, m.ShimAddr)
+	}
+	if mode == modeBridge && m.Network != "" {
+		say("masquerading of %s", both(m.Network, m.Network6))
 	}
 	for _, p := range m.Published {
-		out = append(out, fmt.Sprintf("port %d/%s of the host, which leads to %s:%d", p.HostPort, p.Protocol, p.Container, p.ContainerPort))
+		say("port %d/%s of the host, which leads to %s:%d", p.HostPort, p.Protocol, p.Container, p.ContainerPort)
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for i, s := range steps {
+		if i == maxShell && len(steps) > maxShell+1 {
+			say("and %d steps more", len(steps)-i)
+			break
+		}
+		out = append(out, s.Shell())
 	}
 	return out
+}
+
+func containerText(c ops.Container) string {
+	switch {
+	case c.Shares != "":
+		return fmt.Sprintf("%s, a second name for the namespace of %s", c.Name, c.Shares)
+	case c.HostLink == "":
+		return fmt.Sprintf("namespace %s with %s %s", c.Name, c.Link, addresses(c))
+	case c.Host != "":
+		return fmt.Sprintf("namespace %s with %s %s, and %s in %s", c.Name, c.Link, addresses(c), c.HostLink, c.Host)
+	}
+	return fmt.Sprintf("namespace %s with %s %s, and %s on the host", c.Name, c.Link, addresses(c), c.HostLink)
 }
 
 func both(a, b string) string {
@@ -103,10 +155,10 @@ func both(a, b string) string {
 
 // askDelete asks, and takes back a change with all that builds on it.
 func (a *App) askDelete(e *ops.Entry) tea.Cmd {
-	name, list := e.Name, objects(e.Made)
+	name, list := e.Name, objectsOf(*e)
 	for _, other := range a.History {
 		if other.On == name {
-			list = append(list, objects(other.Made)...)
+			list = append(list, objectsOf(other)...)
 		}
 	}
 	a.Ask(&kit.Confirm{
@@ -126,7 +178,7 @@ func (a *App) askDelete(e *ops.Entry) tea.Cmd {
 func (a *App) askUndo(e ops.Entry) tea.Cmd {
 	a.Ask(&kit.Confirm{
 		Ask:     "Undo: " + e.Title + "?",
-		Objects: objects(e.Made),
+		Objects: objectsOf(e),
 		Note:    fmt.Sprintf("%s in the %s, taken back in reverse order.", plural(len(e.Steps), "step"), a.World.Name()),
 		Yes: func() tea.Cmd {
 			return a.Push(newProgress(a, "Undo: "+e.Title, func() (string, error) {

@@ -48,9 +48,9 @@ func (p *preview) Actions() []kit.Action {
 func (p *preview) ask() tea.Cmd {
 	p.app.Ask(&kit.Confirm{
 		Ask:     capital(p.plan.Title) + "?",
-		Objects: objects(p.plan.Made),
+		Objects: objects(p.plan.Mode, p.plan.Name, p.plan.Made, p.plan.Steps),
 		Note:    fmt.Sprintf("%s in the %s. z takes it back.", plural(len(p.plan.Steps), "step"), p.app.World.Name()),
-		Yes:     func() tea.Cmd { return p.app.Replace(newRun(p.app, p.plan)) },
+		Yes:     func() tea.Cmd { return p.app.Replace(runPlan(p.app, p.plan)) },
 	})
 	return nil
 }

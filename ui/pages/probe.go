@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -18,11 +19,13 @@ func (a *App) known(name string) (ops.Made, bool) {
 	return m, ok && len(m.Containers) > 0
 }
 
-// chosen is the network that probes go to: the one last looked at, or the
+// chosen is the bridge network that probes go to: the one last looked at, or the
 // newest.
 func (a *App) chosen() (string, ops.Made, bool) {
-	if m, ok := a.known(a.network); ok {
-		return a.network, m, true
+	if e := a.entry(a.network); e != nil && e.Mode == modeBridge {
+		if m, ok := a.known(a.network); ok {
+			return a.network, m, true
+		}
 	}
 	for _, name := range a.networkNames() {
 		if m, ok := a.known(name); ok {
@@ -99,7 +102,14 @@ func (a *App) ping() tea.Cmd {
 // packets.
 func (a *App) watch(what string, c ops.Container, send func(context.Context) (string, error)) tea.Cmd {
 	points := []capture.Point{a.point(a.host().Name, a.uplink().link), a.point(c.Name, c.Link)}
+	return a.watchAt(what, points, false, send)
+}
+
+// watchAt captures at points, then sends, and goes to the packets: to all of them,
+// or to those that were rewritten.
+func (a *App) watchAt(what string, points []capture.Point, all bool, send func(context.Context) (string, error)) tea.Cmd {
 	fresh := a.capture.expect(what, points)
+	a.capture.all = all
 	probe := func() tea.Msg {
 		if fresh {
 			err := a.Backend.Capture(a.Context, points)
@@ -111,4 +121,75 @@ func (a *App) watch(what string, c ops.Container, send func(context.Context) (st
 		return probeMsg{text, err}
 	}
 	return tea.Batch(a.Goto(TitleCapture), probe)
+}
+
+// across is the first ping of a network that must get through and does not stay
+// in one container: who sends it, and where to.
+func (a *App) across(m ops.Made) (from ops.Container, dst string, ok bool) {
+	for _, p := range m.Proofs {
+		if p.Kind != "ping" || !p.Want || p.Target == "127.0.0.1" {
+			continue
+		}
+		i := slices.IndexFunc(m.Containers, func(c ops.Container) bool { return c.Name == p.From })
+		if i < 0 || ok && onHost(m, p.Target) == m.Containers[i].Host {
+			continue
+		}
+		from, dst, ok = m.Containers[i], p.Target, true
+		if onHost(m, dst) != from.Host {
+			break // from host to host is what an overlay is for
+		}
+	}
+	return from, dst, ok
+}
+
+// onHost is the host of an overlay that an address is on, "" for none.
+func onHost(m ops.Made, addr string) string {
+	for _, c := range m.Containers {
+		if c.Addr == addr || c.Addr6 == addr {
+			return c.Host
+		}
+	}
+	return ""
+}
+
+// wayOf are the points that a ping from a container to dst comes by: its own link,
+// those of the hosts of an overlay that it crosses, the parent, and the other's.
+func (a *App) wayOf(m ops.Made, from ops.Container, dst string) []capture.Point {
+	points := []capture.Point{a.point(from.Name, from.Link)}
+	host := func(name string) {
+		for _, h := range m.Hosts {
+			if h.Name == name {
+				points = append(points, a.point(h.Name, h.Link))
+			}
+		}
+	}
+	host(from.Host)
+	for _, c := range m.Containers {
+		if c.Addr == dst || c.Addr6 == dst {
+			host(c.Host)
+			return append(points, a.point(c.Name, c.Link))
+		}
+	}
+	for _, machine := range m.Machines {
+		if machine.Addr == dst {
+			return append(points, a.point(machine.Name, machine.Link))
+		}
+	}
+	return points
+}
+
+// acrossAction pings through a network that rewrites nothing, and shows all packets.
+func (a *App) acrossAction(made func() ops.Made) kit.Action {
+	return kit.Action{ID: "probe.across", Binding: kit.Bind("i", "ping across, and watch"), Bar: 13,
+		Disabled: func() string {
+			if _, _, ok := a.across(made()); !ok {
+				return "there is nobody to ping"
+			}
+			return ""
+		}, Run: func() tea.Cmd {
+			m := made()
+			c, dst, _ := a.across(m)
+			what := fmt.Sprintf("ping %s from %s", dst, c.Name)
+			return a.watchAt(what, a.wayOf(m, c, dst), true, func(ctx context.Context) (string, error) { return a.Backend.Ping(ctx, c.Name, dst) })
+		}}
 }

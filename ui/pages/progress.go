@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,7 +15,8 @@ import (
 type progress struct {
 	app    *App
 	title  string
-	plan   *ops.Plan // that which is being done; nil while taking back
+	plans  []*ops.Plan    // those that are being done; nil while taking back
+	after  func() tea.Cmd // what shows the result of doing them
 	list   stepList
 	run    func() (string, error) // what to do, in a tea.Cmd; the text is told at the end
 	cancel context.CancelFunc     // nil where it cannot be cancelled
@@ -26,11 +28,13 @@ type progress struct {
 	stuck  bool     // a step could not be taken back
 }
 
-// overMsg ends a progress page's work.
+// overMsg ends a progress page's work. It brings the list of changes, so that the
+// result can be taken back, and tried, as soon as it is seen.
 type overMsg struct {
 	page *progress
 	text string
 	err  error
+	list historyMsg
 }
 
 // newProgress takes something back.
@@ -40,13 +44,28 @@ func newProgress(app *App, title string, run func() (string, error)) *progress {
 	return p
 }
 
-// newRun does a plan.
-func newRun(app *App, plan *ops.Plan) *progress {
+// newRun does plans in their order, all or none, and then shows the result.
+func newRun(app *App, title string, plans []*ops.Plan, result func() tea.Cmd) *progress {
 	ctx, cancel := context.WithCancel(app.Context)
-	p := newProgress(app, capital(plan.Title), func() (string, error) { return "", app.Backend.Run(ctx, plan) })
-	p.plan, p.cancel = plan, cancel
-	p.list.set(plan.Steps)
+	p := newProgress(app, title, func() (string, error) { return "", app.Backend.Run(ctx, plans) })
+	p.plans, p.cancel, p.after = plans, cancel, result
+	var steps []ops.Step
+	for _, plan := range plans {
+		steps = append(steps, plan.Steps...)
+	}
+	p.list.set(steps)
 	return p
+}
+
+// runPlan does a plan, and goes to what it made. What only changed something that
+// was there shows on the page where that stands.
+func runPlan(app *App, plan *ops.Plan) *progress {
+	return newRun(app, capital(plan.Title), []*ops.Plan{plan}, func() tea.Cmd {
+		if plan.On == "" && len(plan.Made.Containers) == 0 {
+			return tea.Batch(app.Home(), app.Toast(kit.Success, capital(plan.Title)+": done. z takes it back."))
+		}
+		return app.Replace(newNetwork(app, cmp.Or(plan.On, plan.Name), plan))
+	})
 }
 
 func (p *progress) Title() string { return p.title }
@@ -59,7 +78,7 @@ func (p *progress) Show(visible bool) tea.Cmd {
 	p.begun = true
 	return func() tea.Msg {
 		text, err := p.run()
-		return overMsg{p, text, err}
+		return overMsg{p, text, err, p.app.readHistory()}
 	}
 }
 
@@ -76,21 +95,35 @@ func (p *progress) Update(msg tea.Msg) tea.Cmd {
 }
 
 func (p *progress) progress(m ops.Progress) {
-	if p.over || m.Plan == nil || (p.plan != nil && m.Plan != p.plan) {
+	if p.over || m.Plan == nil || m.Index < 0 || m.Index >= len(m.Plan.Steps) {
 		return
 	}
-	if m.Index < 0 || m.Index >= len(m.Plan.Steps) {
+	first, ok := p.firstOf(m.Plan)
+	if !ok {
 		return
 	}
-	if p.plan == nil && (len(p.list.steps) != len(m.Plan.Steps) || m.Plan.Steps[0] != p.list.steps[0]) {
-		p.list.set(m.Plan.Steps) // the next one of the plans that are taken back
-	}
-	p.list.phase[m.Index] = m.Phase
-	p.list.cursor = m.Index
+	i := first + m.Index
+	p.list.phase[i] = m.Phase
+	p.list.cursor = i
 	if m.Err != nil {
 		p.stuck = p.stuck || m.Phase == ops.PhaseUndo
-		p.failed = append(p.failed, fmt.Sprintf("step %d: %v", m.Index+1, m.Err))
+		p.failed = append(p.failed, fmt.Sprintf("step %d: %v", i+1, m.Err))
 	}
+}
+
+// firstOf is where the steps of a plan begin in the list. While something is
+// taken back, the list shows one plan after the other.
+func (p *progress) firstOf(plan *ops.Plan) (first int, ok bool) {
+	for _, have := range p.plans {
+		if have == plan {
+			return first, true
+		}
+		first += len(have.Steps)
+	}
+	if p.plans == nil && (len(p.list.steps) != len(plan.Steps) || plan.Steps[0] != p.list.steps[0]) {
+		p.list.set(plan.Steps)
+	}
+	return 0, p.plans == nil
 }
 
 func (p *progress) end(m overMsg) tea.Cmd {
@@ -98,16 +131,15 @@ func (p *progress) end(m overMsg) tea.Cmd {
 		p.cancel()
 	}
 	p.over, p.text, p.err = true, m.text, m.err
-	reload := p.app.LoadHistory()
+	if m.list.err == nil {
+		p.app.History = m.list.entries
+	}
+	reload := func() tea.Msg { return m.list }
 	switch {
 	case m.err != nil:
 		return reload
-	case p.plan != nil:
-		name := p.plan.Name
-		if p.plan.On != "" {
-			name = p.plan.On
-		}
-		return tea.Batch(reload, p.app.Replace(newNetwork(p.app, name, p.plan)))
+	case p.plans != nil:
+		return tea.Batch(reload, p.after())
 	}
 	return tea.Batch(reload, p.app.Home(), p.app.Toast(kit.Success, m.text))
 }
@@ -152,7 +184,7 @@ func (p *progress) headline(th *kit.Theme, w int) string {
 		switch {
 		case p.stuck:
 			state += th.Warn.Render(": not all of it could be taken back")
-		case p.plan != nil:
+		case p.plans != nil:
 			state += th.Dim.Render(": what had been done was taken back")
 		}
 		return "  " + kit.Cut(state, w-4)
@@ -188,5 +220,5 @@ func (p *progress) Actions() []kit.Action {
 	return append(own, p.list.moves()...)
 }
 
-// Plan is the plan that is being done, nil while one is taken back.
-func (p *progress) Plan() *ops.Plan { return p.plan }
+// Plans are those that are being done, nil while one is taken back.
+func (p *progress) Plans() []*ops.Plan { return p.plans }
