@@ -50,6 +50,7 @@ func openReader(p Point, order int, s *Session) (*reader, error) {
 		var err error
 		r.ring, err = ring.Open(p.Link, ring.Config{
 			BlockSize: blockSize, Blocks: s.opts.Blocks, Timeout: s.opts.Timeout, Snaplen: s.opts.Snaplen,
+			Filter: s.opts.program(),
 		})
 		return err
 	})

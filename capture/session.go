@@ -24,6 +24,10 @@ type Options struct {
 	// Timeout is how long the kernel may hold a packet back before it hands
 	// it over, 4 ms by default; whole milliseconds.
 	Timeout time.Duration
+	// Filter chooses the packets, in the syntax of pcap-filter(7); "" takes all.
+	// It is compiled for each link by package filter, attached before the first
+	// packet is taken, and run by the kernel.
+	Filter string
 	// Buffer is how many records wait for the reader of the session before
 	// new ones are counted as Stats.Skipped, 65536 by default. Their data is
 	// bounded as well, to 64 MiB.
@@ -80,7 +84,8 @@ type Session struct {
 // Open begins to capture at all the points, or at none: the error names the
 // point that could not be opened and what to do. It is fs.ErrNotExist when a
 // namespace or a link is missing, fs.ErrPermission when the privilege is
-// (CAP_NET_RAW in the namespace, CAP_SYS_ADMIN to enter one).
+// (CAP_NET_RAW in the namespace, CAP_SYS_ADMIN to enter one), and a
+// *filter.Error when the filter cannot be compiled for the link.
 //
 // The caller reads Records until it is closed, and calls Close. When ctx ends,
 // the session is closed.

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,6 +36,9 @@ type Config struct {
 	Blocks    int           // how many blocks the ring has
 	Timeout   time.Duration // a block that is not full is handed over after this long
 	Snaplen   int           // bytes kept of each packet
+	// Filter makes the program that chooses packets and says how much to keep of
+	// each; nil takes all of them, and Snaplen bytes.
+	Filter func(Link) ([]bpf.RawInstruction, error)
 }
 
 // Ring is one packet socket with its ring. Next, Release and Close belong to
@@ -69,7 +73,7 @@ func Open(link string, conf Config) (*Ring, error) {
 		return nil, fmt.Errorf("open packet socket: %w", err)
 	}
 	r := &Ring{conf: conf, fd: fd}
-	if err := r.setUp(ifc.Index); err != nil {
+	if err := r.setUp(ifc); err != nil {
 		if r.mem != nil {
 			_ = unix.Munmap(r.mem)
 		}
@@ -85,12 +89,12 @@ func Open(link string, conf Config) (*Ring, error) {
 }
 
 // setUp runs in the order that lets no stray packet in: filter, ring, bind.
-func (r *Ring) setUp(ifindex int) error {
+func (r *Ring) setUp(ifc *net.Interface) error {
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return fmt.Errorf("set packet version 3: %w", err)
 	}
-	if err := keep(r.fd, r.conf.Snaplen); err != nil {
-		return fmt.Errorf("set snap length %d: %w", r.conf.Snaplen, err)
+	if err := r.filter(ifc); err != nil {
+		return err
 	}
 	const frame = 2048 // only a unit of accounting in version 3
 	req := unix.TpacketReq3{
@@ -107,18 +111,11 @@ func (r *Ring) setUp(ifindex int) error {
 		return fmt.Errorf("map the ring: %w", err)
 	}
 	r.mem = mem
-	to := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: ifindex}
+	to := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: ifc.Index}
 	if err := unix.Bind(r.fd, to); err != nil {
 		return fmt.Errorf("bind packet socket: %w", err)
 	}
 	return nil
-}
-
-// keep attaches the filter that takes every packet and keeps n bytes of it.
-func keep(fd, n int) error {
-	prog := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(n)}}
-	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-		&unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]})
 }
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
@@ -129,7 +126,7 @@ func (r *Ring) Framed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sa := r.address()
-	return sa == nil || sa.Hatype == unix.ARPHRD_ETHER || sa.Hatype == unix.ARPHRD_LOOPBACK
+	return sa == nil || framed(sa.Hatype)
 }
 
 // address is where the socket is bound, nil once it is closed. mu is held.
