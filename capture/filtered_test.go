@@ -152,11 +152,15 @@ func TestFilterWithoutLinkLayer(t *testing.T) {
 
 func tunLink(t *testing.T, ns, name string) *os.File {
 	t.Helper()
-	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
-	if err != nil {
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skipf("no tun links: %v", err)
 	}
-	inNS(t, ns, func() error {
+	var f *os.File
+	inNS(t, ns, func() (err error) {
+		// The link is made in the namespace in which this file is opened.
+		if f, err = os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
+			return err
+		}
 		req, err := unix.NewIfreq(name)
 		if err != nil {
 			return err
