@@ -14,11 +14,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"vethscope/capture"
+	"vethscope/capture/filter"
 )
 
 // captureFlags are what `capture` can be told.
 type captureFlags struct {
 	file     fileFlags
+	filter   filterFlags
 	output   string
 	count    int
 	duration time.Duration
@@ -35,9 +37,17 @@ func newCaptureCmd() *cobra.Command {
 			"was changed on its way and the rule that did it (--rewrites shows only these).",
 		Example: "  vethscope capture host:up0\n" +
 			"  vethscope capture host:up0 web-1:eth0 --rewrites\n" +
+			"  vethscope capture host:up0 -f 'vxlan vni 42 or icmp'\n" +
 			"  vethscope capture host:up0 web-1:eth0 --for 10s -w nat.pcapng\n" +
 			"  vethscope capture host:up0 -w long.pcapng --rotate-size 10MB --rotate-count 5",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.filter.dump > 0 {
+				return f.filter.print(cmd.OutOrStdout())
+			}
+			if _, err := f.filter.program(); err != nil {
+				return err
+			}
+			f.file.filter = f.filter.expr
 			points, err := parsePoints(args)
 			if err != nil {
 				return usageError{fmt.Errorf("capture: %w", err)}
@@ -52,6 +62,7 @@ func newCaptureCmd() *cobra.Command {
 		},
 	}
 	f.file.add(cmd)
+	f.filter.add(cmd)
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, or json: one object a line")
 	cmd.Flags().IntVarP(&f.count, "count", "c", 0, "end after so many packets")
 	cmd.Flags().DurationVar(&f.duration, "for", 0, "end after this time, such as 10s")
@@ -87,8 +98,9 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 		ctx, stop = context.WithTimeout(ctx, flags.duration)
 		defer stop()
 	}
-	f, err := follow(ctx, points, capture.Options{})
-	if errors.Is(err, os.ErrNotExist) {
+	f, err := follow(ctx, points, capture.Options{Filter: flags.filter.expr})
+	var bad *filter.Error
+	if errors.Is(err, os.ErrNotExist) || errors.As(err, &bad) {
 		return usageError{fmt.Errorf("capture: %w", err)}
 	}
 	if err != nil {

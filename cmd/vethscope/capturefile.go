@@ -21,6 +21,7 @@ type fileFlags struct {
 	format      string
 	rotateSize  string
 	rotateCount int
+	filter      string // what was captured only; for those who read the file
 }
 
 func (f *fileFlags) add(cmd *cobra.Command) {
@@ -96,6 +97,7 @@ func createFile(ctx context.Context, f fileFlags, points []capture.Point) (*pack
 	if o.Format == capture.FormatPCAPNG {
 		o.Comments = []string{surroundings(ctx, points)}
 	}
+	o.Filter = f.filter
 	w, err := capture.CreateFile(f.path, points, o)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
 		err = usageError{err}
