@@ -27,7 +27,25 @@ func (b AddrAdd) Plan(w World) (*ops.Plan, error) {
 		return &steps.AddrAdd{NS: ns, Link: b.Link, Addr: addr,
 			Reason: "An address makes the host reachable there; the connected route to its subnet comes with it."}
 	})
-	return named(p, err, addr.String())
+	if p, err = named(p, err, addr.String()); err != nil {
+		return nil, err
+	}
+	if note := unusual(addr); note != "" {
+		p.Notes = append(p.Notes, note)
+	}
+	return p, nil
+}
+
+// unusual says what is odd about a link's address, "" for nothing.
+func unusual(p netip.Prefix) string {
+	switch {
+	case p.Addr().Is6() || p.Bits() >= 31:
+	case p.Addr() == p.Masked().Addr():
+		return fmt.Sprintf("%s is the network's own address, not that of a machine: the first of its machines is %s", p.Addr(), p.Addr().Next())
+	case p.Addr() == lastAddr(p.Masked()):
+		return fmt.Sprintf("%s is the broadcast address of %s, not that of a machine", p.Addr(), p.Masked())
+	}
+	return ""
 }
 
 // named ends the name and the title of a plan with what it is about.
