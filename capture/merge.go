@@ -2,139 +2,162 @@ package capture
 
 import (
 	"cmp"
-	"container/heap"
 	"math"
+	"slices"
 	"time"
 )
 
 const endOfTime = int64(math.MaxInt64)
 
-// merger puts the records of all points into one order of time.
+// merger puts the packets of all points into one order of time.
 //
-// A packet may be read up to a block timeout after it was seen, so a record is
-// final only when every point is known to have nothing older. A point whose
-// reader waits on an empty ring has nothing older than timeout and slack; a
-// busy one has nothing much older than what it read last.
+// A packet may be read up to a block timeout after it was seen, so it is final
+// only when every point is known to have nothing older. A point whose reader
+// waits on an empty ring has nothing older than its timeout and slack; a busy
+// one has nothing much older than what it read last.
 type merger struct {
 	session *Session
-	hold    time.Duration
-	heap    entries
-	came    uint64
-	serial  uint64
-	batch   []*Record // final, waiting to be taken
+	runs    []run // one a point
+	final   []ref // what was found to be final, for the store
 	clock   clock
 }
 
-func newMerger(s *Session) *merger {
-	return &merger{session: s, hold: s.opts.Timeout + slack}
+// run is what was read at one point and waits, in the order of time.
+type run struct {
+	entries []entry
+	head    int
+	spare   []entry // the slice that the reader fills next
 }
 
-// run hands records out until all points have ended and all is taken, or
-// until the session is closed.
+// settleTime is how long the packets of a single point wait: the kernel stamps
+// them before it puts them into the ring, and may be interrupted in between.
+const settleTime = time.Millisecond
+
+// run merges until all points have ended and all is in the store, or until the
+// session is closed.
 func (m *merger) run(live <-chan struct{}) {
-	defer close(m.session.out)
+	defer m.session.store.finish()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		m.collect()
-		if live == nil && len(m.batch) == 0 {
+		next := m.collect()
+		if live == nil {
 			return
 		}
-		var out chan []*Record
-		if len(m.batch) > 0 {
-			out = m.session.out
-		}
-		if m.heap.Len() > 0 {
-			timer.Reset(m.session.opts.Timeout / 2)
+		if next > 0 {
+			timer.Reset(next)
 		}
 		select {
-		case out <- m.batch:
-			m.taken()
 		case <-m.session.wake:
 		case <-timer.C:
 		case <-live:
 			live = nil // every reader has put its last into its queue
-		case <-m.session.quit:
-			if live != nil {
-				<-live
-			}
-			m.giveUp()
+		}
+	}
+}
+
+// collect moves what is final to the store. It returns after what time more
+// will be, 0 when nothing waits.
+func (m *merger) collect() time.Duration {
+	now := m.clock.now().UnixNano()
+	readers := m.session.list()
+	for len(m.runs) < len(readers) {
+		m.runs = append(m.runs, run{})
+	}
+	bound, hold := endOfTime, time.Duration(0)
+	for i, r := range readers {
+		entries, b := r.collect(now, m.runs[i].spare)
+		m.runs[i].take(entries)
+		bound = min(bound, b)
+		hold = max(hold, r.timeout+slack)
+	}
+	if bound != endOfTime && m.session.alone() {
+		bound, hold = max(bound, now-int64(settleTime)), settleTime
+	}
+	m.merge(bound)
+	if len(m.final) > 0 {
+		m.session.store.add(m.final)
+		m.final = m.final[:0]
+	}
+	return m.next(now, hold)
+}
+
+// next is when the oldest packet that waits will be final.
+func (m *merger) next(now int64, hold time.Duration) time.Duration {
+	oldest := endOfTime
+	for i := range m.runs {
+		if r := &m.runs[i]; r.head < len(r.entries) {
+			oldest = min(oldest, r.entries[r.head].time)
+		}
+	}
+	if oldest == endOfTime {
+		return 0
+	}
+	return max(time.Duration(oldest-now)+hold, 500*time.Microsecond)
+}
+
+// take adds what was read, and keeps the other slice for the reader.
+func (r *run) take(entries []entry) {
+	switch {
+	case r.head == len(r.entries):
+		r.spare, r.entries, r.head = r.entries[:0], entries, 0
+	default:
+		if r.head > len(r.entries)/2 {
+			r.entries, r.head = append(r.entries[:0], r.entries[r.head:]...), 0
+		}
+		r.entries, r.spare = append(r.entries, entries...), entries[:0]
+	}
+	// A point's own packets may be a little out of order when several
+	// processors send.
+	wait := r.entries[r.head:]
+	for i := 1; i < len(wait); i++ {
+		if wait[i].time < wait[i-1].time {
+			slices.SortStableFunc(wait, func(a, b entry) int { return cmp.Compare(a.time, b.time) })
 			return
 		}
 	}
 }
 
-// collect moves what is final to the batch.
-func (m *merger) collect() {
-	now := m.clock.now().UnixNano()
-	bound := endOfTime
-	for _, r := range m.session.readers {
-		records, b := r.collect(now, m.hold)
-		bound = min(bound, b)
-		for _, rec := range records {
-			m.came++
-			heap.Push(&m.heap, entry{rec, rec.Time.UnixNano(), r.order, m.came})
+// merge moves the entries up to bound to final. Of two at the same moment that
+// of the earlier point comes first.
+func (m *merger) merge(bound int64) {
+	for {
+		least := m.least(-1)
+		if least < 0 || m.runs[least].time() > bound {
+			return
 		}
-	}
-	for m.heap.Len() > 0 && m.heap[0].time <= bound {
-		rec := heap.Pop(&m.heap).(entry).rec
-		m.serial++
-		rec.Serial = m.serial
-		m.batch = append(m.batch, rec)
-	}
-}
-
-// taken makes room for as much as the reader of the session took.
-func (m *merger) taken() {
-	for _, rec := range m.batch {
-		m.session.budget.give(len(rec.Data))
-	}
-	m.batch = nil
-}
-
-// giveUp counts as skipped what nobody took. All readers have ended.
-func (m *merger) giveUp() {
-	m.collect()
-	for _, rec := range m.batch {
-		for _, r := range m.session.readers {
-			if r.point == rec.Point {
-				r.skip(1)
+		until := bound
+		if rival := m.least(least); rival >= 0 {
+			until = min(until, m.runs[rival].time())
+			if rival < least && until == m.runs[rival].time() {
+				until--
 			}
 		}
+		r := &m.runs[least]
+		for r.head < len(r.entries) && r.entries[r.head].time <= until {
+			m.final = append(m.final, r.entries[r.head].ref)
+			r.head++
+		}
 	}
-	m.batch = nil
 }
 
-// entry is a record with what it is ordered by.
-type entry struct {
-	rec   *Record
-	time  int64
-	order int    // of its point
-	came  uint64 // keeps what one point saw at one moment in its order
-}
+func (r *run) time() int64 { return r.entries[r.head].time }
 
-// entries is a heap.
-type entries []entry
-
-func (h entries) Len() int      { return len(h) }
-func (h entries) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *entries) Push(x any)   { *h = append(*h, x.(entry)) }
-
-func (h entries) Less(i, j int) bool {
-	a, b := h[i], h[j]
-	return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.order, b.order), cmp.Compare(a.came, b.came)) < 0
-}
-
-func (h *entries) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = entry{}
-	*h = (*h)[:last]
-	return e
+// least is the run with the oldest entry, of all but one; -1 when no other has
+// any.
+func (m *merger) least(but int) int {
+	least := -1
+	for i := range m.runs {
+		r := &m.runs[i]
+		if i != but && r.head < len(r.entries) && (least < 0 || r.time() < m.runs[least].time()) {
+			least = i
+		}
+	}
+	return least
 }
 
 // clock is the wall clock, except that it does not go back when somebody sets
-// it: records would then wait for as long.
+// it: packets would then wait for as long.
 type clock struct{ last time.Time }
 
 func (c *clock) now() time.Time {

@@ -16,29 +16,45 @@ const (
 	tagBytes     = 4
 )
 
+// entry is a packet that was read and waits for its place in the order.
+type entry struct {
+	time int64
+	ref  ref
+}
+
 // reader takes the packets of one point out of its ring.
 type reader struct {
 	point   Point
-	order   int // breaks ties between points
+	order   int // breaks ties between points; the point's number
 	path    string
 	inode   uint64
 	session *Session
 	ring    *ring.Ring
+	timeout time.Duration // of the ring's blocks
+	blocks  int
 	framed  bool
-	decoder *decoder
+	briefer briefer
+
+	// Of the goroutine that reads.
+	number  int // of the chunk that is being filled, -1 without one
+	chunk   *chunk
+	entries []entry // of one block
 
 	mu      sync.Mutex
-	queue   []*Record // read, decoded, and waiting for the merger
-	newest  int64     // the latest timestamp that was put into the queue
+	queue   []entry // waiting for the merger
+	newest  int64   // the latest timestamp that was put into the queue
 	packets uint64
 	bytes   uint64
-	skipped uint64
+	overrun uint64
 	reason  string // why the point shall end
 	ended   string // why it has ended
 }
 
-func openReader(p Point, order int, s *Session) (*reader, error) {
-	r := &reader{point: p, order: order, path: p.Path, session: s, decoder: newDecoder(s.opts.VXLANPorts...)}
+func openReader(p Point, order int, s *Session, timeout time.Duration, blocks int) (*reader, error) {
+	r := &reader{
+		point: p, order: order, path: p.Path, session: s, timeout: timeout, blocks: blocks, number: -1,
+		briefer: briefer{append([]uint16{vxlanPort, vxlanKernelPort}, s.opts.VXLANPorts...)},
+	}
 	if r.path == "" {
 		r.path = netns.Path(p.NS)
 	}
@@ -49,7 +65,7 @@ func openReader(p Point, order int, s *Session) (*reader, error) {
 	err = netns.Do(r.path, func() error {
 		var err error
 		r.ring, err = ring.Open(p.Link, ring.Config{
-			BlockSize: blockSize, Blocks: s.opts.Blocks, Timeout: s.opts.Timeout, Snaplen: s.opts.Snaplen,
+			BlockSize: blockSize, Blocks: blocks, Timeout: timeout, Snaplen: s.opts.Snaplen,
 			Filter: s.opts.program(),
 		})
 		return err
@@ -66,7 +82,6 @@ func openReader(p Point, order int, s *Session) (*reader, error) {
 
 // run reads until the point ends.
 func (r *reader) run() {
-	defer r.session.notify()
 	for {
 		block, err := r.ring.Next()
 		if err != nil {
@@ -81,7 +96,7 @@ func (r *reader) run() {
 // drain takes what the kernel had handed over when the point ended; at most
 // one round of the ring, as more may be coming all the time.
 func (r *reader) drain() {
-	for range r.session.opts.Blocks {
+	for range r.blocks {
 		block, ok := r.ring.TryNext()
 		if !ok {
 			return
@@ -90,33 +105,46 @@ func (r *reader) drain() {
 	}
 }
 
-// take copies a block's packets, gives the block back and queues the records.
+// take copies a block's packets into the store, with their summaries, gives
+// the block back and tells the merger.
 func (r *reader) take(block ring.Block) {
-	records := make([]*Record, 0, block.Len())
-	var packets, bytes, skipped uint64
+	r.entries = r.entries[:0]
+	var packets, bytes, overrun uint64
+	newest := int64(0)
 	block.Each(func(pkt *ring.Packet) {
 		packets++
 		bytes += uint64(pkt.Length)
-		if !r.session.budget.take(r.size(pkt)) {
-			skipped++
+		if !r.room(r.size(pkt)) {
+			overrun++
 			return
 		}
-		records = append(records, r.record(pkt))
+		r.copy(pkt)
+		newest = max(newest, pkt.Time)
 	})
 	r.ring.Release()
-	newest := int64(0)
-	for _, rec := range records {
-		r.decoder.decode(rec)
-		newest = max(newest, rec.Time.UnixNano())
-	}
 	r.mu.Lock()
-	r.queue = append(r.queue, records...)
+	r.queue = append(r.queue, r.entries...)
 	r.newest = max(r.newest, newest)
 	r.packets += packets
 	r.bytes += bytes
-	r.skipped += skipped
+	r.overrun += overrun
 	r.mu.Unlock()
 	r.session.notify()
+}
+
+// room makes sure that the chunk has room for one packet with n bytes.
+func (r *reader) room(n int) bool {
+	if r.chunk != nil && r.chunk.n < chunkPackets && r.chunk.used+n <= chunkBytes {
+		return true
+	}
+	number, ok := r.session.store.chunkFor(r.number)
+	if r.number, r.chunk = number, nil; !ok {
+		r.number = -1
+		return false
+	}
+	r.chunk = r.session.store.chunk(number)
+	r.chunk.framed = r.framed
+	return n <= chunkBytes
 }
 
 // tagged says that the kernel's VLAN tag must be put back.
@@ -124,7 +152,7 @@ func (r *reader) tagged(pkt *ring.Packet) bool {
 	return pkt.Tagged && r.framed && len(pkt.Data) >= addressBytes
 }
 
-// size is the length of the Data that record will make.
+// size is how many bytes copy will store.
 func (r *reader) size(pkt *ring.Packet) int {
 	if r.tagged(pkt) {
 		return len(pkt.Data) + tagBytes
@@ -132,23 +160,28 @@ func (r *reader) size(pkt *ring.Packet) int {
 	return len(pkt.Data)
 }
 
-// record copies a packet out of the ring.
-func (r *reader) record(pkt *ring.Packet) *Record {
-	rec := &Record{
-		Point: r.point, Time: time.Unix(0, pkt.Time), Outgoing: pkt.Outgoing,
-		Length: pkt.Length, Offload: pkt.Offload, unframed: !r.framed,
+// copy takes a packet out of the ring, into the chunk.
+func (r *reader) copy(pkt *ring.Packet) {
+	c := r.chunk
+	n, length := r.size(pkt), pkt.Length
+	data := c.data[c.used : c.used+n : c.used+n]
+	if n == len(pkt.Data) {
+		copy(data, pkt.Data)
+	} else {
+		length += tagBytes
+		copy(data, pkt.Data[:addressBytes])
+		binary.BigEndian.PutUint16(data[addressBytes:], pkt.TPID)
+		binary.BigEndian.PutUint16(data[addressBytes+2:], pkt.TCI)
+		copy(data[addressBytes+tagBytes:], pkt.Data[addressBytes:])
 	}
-	rec.Data = make([]byte, 0, r.size(pkt))
-	if !r.tagged(pkt) {
-		rec.Data = append(rec.Data, pkt.Data...)
-		return rec
-	}
-	rec.Length += tagBytes
-	rec.Data = append(rec.Data, pkt.Data[:addressBytes]...)
-	rec.Data = binary.BigEndian.AppendUint16(rec.Data, pkt.TPID)
-	rec.Data = binary.BigEndian.AppendUint16(rec.Data, pkt.TCI)
-	rec.Data = append(rec.Data, pkt.Data[addressBytes:]...)
-	return rec
+	b := &c.briefs[c.n]
+	b.Time, b.Length, b.Kept, b.Point = pkt.Time, uint32(length), uint32(n), uint16(r.order)
+	b.Outgoing, b.Offload = pkt.Outgoing, pkt.Offload
+	r.briefer.fill(b, data, r.framed)
+	c.at[c.n] = uint32(c.used)
+	r.entries = append(r.entries, entry{pkt.Time, ref(r.number<<refBits | c.n)})
+	c.used += n
+	c.n++
 }
 
 // finish asks the reader to end, for the first reason that is given.
@@ -161,15 +194,18 @@ func (r *reader) finish(reason string) {
 	r.ring.Stop()
 }
 
-// skip counts records that nobody took.
-func (r *reader) skip(n uint64) {
+// live says that the point has not ended, and was not asked to.
+func (r *reader) live() bool {
 	r.mu.Lock()
-	r.skipped += n
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	return r.reason == "" && r.ended == ""
 }
 
 func (r *reader) close(err error) {
 	r.ring.Close()
+	if r.chunk != nil {
+		r.session.store.give(r.number)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = err.Error()
@@ -178,20 +214,21 @@ func (r *reader) close(err error) {
 	}
 }
 
-// collect empties the queue. Every record of the point that is still to come
-// is later than bound, as far as the kernel's timer is on time.
-func (r *reader) collect(now int64, hold time.Duration) (records []*Record, bound int64) {
+// collect empties the queue into a slice of the caller's, and takes empty for
+// the next one. Every packet of the point that is still to come is later than
+// bound, as far as the kernel's timer is on time.
+func (r *reader) collect(now int64, empty []entry) (entries []entry, bound int64) {
 	idle := r.ring.CaughtUp() // asked before the queue is looked at
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	records, r.queue = r.queue, nil
+	entries, r.queue = r.queue, empty
 	switch {
 	case r.ended != "":
-		return records, endOfTime
+		return entries, endOfTime
 	case idle:
-		return records, now - int64(hold)
+		return entries, now - int64(r.timeout+slack)
 	}
-	return records, r.newest - int64(slack)
+	return entries, r.newest - int64(slack)
 }
 
 func (r *reader) stats() Stats {
@@ -200,6 +237,6 @@ func (r *reader) stats() Stats {
 	defer r.mu.Unlock()
 	return Stats{
 		Point: r.point, Packets: r.packets, Bytes: r.bytes,
-		Dropped: dropped, Skipped: r.skipped, Ended: r.ended,
+		Dropped: dropped, Overrun: r.overrun, Ended: r.ended,
 	}
 }

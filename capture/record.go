@@ -164,6 +164,7 @@ type Stats struct {
 	Packets uint64 `json:"packets"`         // handed to us
 	Bytes   uint64 `json:"bytes"`           // on the wire
 	Dropped uint64 `json:"dropped"`         // by the kernel, the ring being full
-	Skipped uint64 `json:"skipped"`         // by us, the reader of the session being slow
+	Overrun uint64 `json:"overrun"`         // dropped by us, the store being full of packets that are not in order yet
+	Skipped uint64 `json:"skipped"`         // kept, but not handed out by Records, its reader being slow
 	Ended   string `json:"ended,omitempty"` // why the point has ended, "" while it lives
 }

@@ -5,32 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"vethscope/ops/netns"
 )
 
 // Options sizes a Session; the zero value is what is good for most.
 type Options struct {
-	// Snaplen is how many bytes of a packet are kept, 65535 by default. What
-	// was on the wire is told by Record.Length.
+	// Snaplen is how many bytes of a packet are kept, 65535 by default; 256
+	// are enough to look at. What was on the wire is told by Record.Length.
 	Snaplen int
-	// Blocks of 128 KiB are given to each point's ring, 32 by default. What
-	// comes while the ring is full is counted as Stats.Dropped.
+	// Blocks of 128 KiB are given to each point's ring, 32 by default, and 16
+	// to those behind the sixteenth. What comes while the ring is full is
+	// counted as Stats.Dropped.
 	Blocks int
 	// Timeout is how long the kernel may hold a packet back before it hands
-	// it over, 4 ms by default; whole milliseconds.
+	// it over; whole milliseconds. By default 4 ms, 8 ms behind the eighth
+	// point, and 16 ms behind the sixteenth: each costs a timer.
 	Timeout time.Duration
 	// Filter chooses the packets, in the syntax of pcap-filter(7); "" takes all.
 	// It is compiled for each link by package filter, attached before the first
 	// packet is taken, and run by the kernel.
 	Filter string
-	// Buffer is how many records wait for the reader of the session before
-	// new ones are counted as Stats.Skipped, 65536 by default. Their data is
-	// bounded as well, to 64 MiB.
+	// Keep is how many packets the Store keeps, 100,000 by default.
+	Keep int
+	// Memory is about how many bytes the Store may take; by default what Keep
+	// packets of 256 bytes need, or 128 MiB when Snaplen is more.
+	Memory int64
+	// Buffer is how many records wait for the reader of Records before the
+	// oldest are counted as Stats.Skipped, as many as are kept by default.
 	Buffer int
 	// VXLANPorts are UDP ports that carry VXLAN besides 4789 and 8472: those of
 	// the vxlan links in the namespaces of the points.
@@ -38,8 +45,13 @@ type Options struct {
 }
 
 const (
-	blockSize   = 128 << 10 // holds the longest frame, a segment of 64 KiB that is yet to be cut
-	bufferBytes = 64 << 20
+	blockSize = 128 << 10 // holds the longest frame, a segment of 64 KiB that is yet to be cut
+	// viewSnaplen bytes of 512 packets fill a chunk.
+	viewSnaplen = chunkBytes / chunkPackets
+	// pendingChunks hold what is not in order yet.
+	pendingChunks = 64
+	// pointChunks are filling, or just about to be emptied.
+	pointChunks = 2
 	// slack is what the kernel's timer and we may be late beyond the timeout.
 	slack = 5 * time.Millisecond
 	// nsCheck is how often we look whether a namespace still has its name. Our
@@ -48,37 +60,71 @@ const (
 )
 
 func (o Options) withDefaults() (Options, error) {
+	if o.Snaplen < 0 || o.Blocks < 0 || o.Timeout != 0 && o.Timeout < time.Millisecond || o.Keep < 0 || o.Memory < 0 || o.Buffer < 0 {
+		return o, fmt.Errorf("capture: no such size: snaplen %d, blocks %d, timeout %v, keep %d, memory %d, buffer %d; give positive numbers",
+			o.Snaplen, o.Blocks, o.Timeout, o.Keep, o.Memory, o.Buffer)
+	}
 	if o.Snaplen == 0 {
 		o.Snaplen = 65535
 	}
-	if o.Blocks == 0 {
-		o.Blocks = 32
-	}
-	if o.Timeout == 0 {
-		o.Timeout = 4 * time.Millisecond
+	if o.Keep == 0 {
+		o.Keep = 100_000
 	}
 	if o.Buffer == 0 {
-		o.Buffer = 1 << 16
-	}
-	if o.Snaplen < 0 || o.Blocks < 0 || o.Timeout < time.Millisecond || o.Buffer < 0 {
-		return o, fmt.Errorf("capture: no such size: snaplen %d, blocks %d, timeout %v, buffer %d; give positive numbers",
-			o.Snaplen, o.Blocks, o.Timeout, o.Buffer)
+		o.Buffer = o.Keep
 	}
 	return o, nil
+}
+
+// chunks is how many chunks the store may have, those of the points apart.
+func (o Options) chunks() int {
+	memory := o.Memory
+	switch {
+	case memory > 0:
+	case o.Snaplen <= viewSnaplen:
+		return (o.Keep+chunkPackets-1)/chunkPackets + pendingChunks
+	default:
+		memory = 128 << 20
+	}
+	return int(memory/int64(unsafe.Sizeof(chunk{}))) + pendingChunks
+}
+
+// ring is the size of the next point's ring when there are n already.
+func (o Options) ring(n int) (timeout time.Duration, blocks int) {
+	timeout, blocks = 4*time.Millisecond, 32
+	switch {
+	case n >= 16:
+		timeout, blocks = 16*time.Millisecond, 16
+	case n >= 8:
+		timeout = 8 * time.Millisecond
+	}
+	if o.Timeout != 0 {
+		timeout = o.Timeout
+	}
+	if o.Blocks != 0 {
+		blocks = o.Blocks
+	}
+	return timeout, blocks
 }
 
 // Session is a running capture at several points. Its methods may be called
 // concurrently.
 type Session struct {
-	opts    Options
-	readers []*reader // in the order of the points
-	budget  budget
-	out     chan []*Record
-	wake    chan struct{} // tells the merger that something was handed over
-	quit    chan struct{} // closed by Close: give up what was not taken
-	once    sync.Once
-	all     sync.WaitGroup
-	cancel  func() bool
+	opts   Options
+	store  *Store
+	out    chan []*Record
+	wake   chan struct{} // tells the merger that something was handed over
+	live   chan struct{} // closed when the last point has ended
+	quit   chan struct{} // closed by Close: give up what was not taken
+	once   sync.Once
+	all    sync.WaitGroup
+	cancel func() bool
+
+	mu      sync.Mutex
+	readers []*reader // of every point that there was, in the order of opening
+	running int
+	closed  bool
+	asked   bool // for Records
 }
 
 // Open begins to capture at all the points, or at none: the error names the
@@ -87,8 +133,9 @@ type Session struct {
 // (CAP_NET_RAW in the namespace, CAP_SYS_ADMIN to enter one), and a
 // *filter.Error when the filter cannot be compiled for the link.
 //
-// The caller reads Records until it is closed, and calls Close. When ctx ends,
-// the session is closed.
+// The packets are found in the Store, in order, and handed out by Records to
+// who wants each of them. The caller calls Close. When ctx ends, the session is
+// closed.
 func Open(ctx context.Context, points []Point, opts Options) (*Session, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -99,35 +146,95 @@ func Open(ctx context.Context, points []Point, opts Options) (*Session, error) {
 	}
 	s := &Session{
 		opts: opts, out: make(chan []*Record),
-		wake: make(chan struct{}, 1), quit: make(chan struct{}),
-		budget: budget{records: int64(opts.Buffer), bytes: bufferBytes},
+		wake: make(chan struct{}, 1), live: make(chan struct{}), quit: make(chan struct{}),
 	}
-	seen := map[Point]bool{}
-	for i, p := range points {
-		if seen[p] {
-			err = fmt.Errorf("capture at %s: the point is given twice; name it once", p)
-		} else {
-			err = s.addReader(p, i)
-		}
-		if err != nil {
+	s.store = newStore(opts.Keep, opts.chunks(), opts.VXLANPorts)
+	for _, p := range points {
+		if err := s.open(p); err != nil {
 			for _, r := range s.readers {
 				r.ring.Close()
 			}
 			return nil, err
 		}
-		seen[p] = true
 	}
 	s.start(ctx)
 	return s, nil
 }
 
-func (s *Session) addReader(p Point, order int) error {
-	r, err := openReader(p, order, s)
+// open adds a reader that does not run yet.
+func (s *Session) open(p Point) error {
+	n := 0
+	for _, r := range s.readers {
+		if !r.live() {
+			continue
+		}
+		if n++; r.point == p {
+			return fmt.Errorf("capture at %s: the point is given twice; name it once", p)
+		}
+	}
+	if len(s.readers) > math.MaxUint16 {
+		return fmt.Errorf("capture at %s: too many points in one session; begin a new one", p)
+	}
+	timeout, blocks := s.opts.ring(n)
+	r, err := openReader(p, len(s.readers), s, timeout, blocks)
 	if err != nil {
 		return explain(p, err)
 	}
+	s.store.open(p)
 	s.readers = append(s.readers, r)
 	return nil
+}
+
+// Add begins to capture at one more point. It fails as Open does, and when the
+// session has ended.
+func (s *Session) Add(p Point) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.running == 0 {
+		return fmt.Errorf("capture at %s: the capture has ended; begin a new one", p)
+	}
+	if err := s.open(p); err != nil {
+		return err
+	}
+	s.launch(s.readers[len(s.readers)-1])
+	return nil
+}
+
+// Remove ends the capture at a point; what was seen there is kept. The others
+// go on. ok is false when the session has no such point any more.
+func (s *Session) Remove(p Point) (ok bool) {
+	for _, r := range s.list() {
+		if r.point == p && r.live() {
+			r.finish(Stopped)
+			return true
+		}
+	}
+	return false
+}
+
+// Points are all that there were, in the order in which they were opened:
+// Brief.Point is an index into them.
+func (s *Session) Points() []Point {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	return s.store.points
+}
+
+// Store is where the packets are. It can be looked at after the session has
+// ended, too.
+func (s *Session) Store() *Store { return s.store }
+
+func (s *Session) list() []*reader {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readers[:len(s.readers):len(s.readers)]
+}
+
+// alone says that no more than one point is left.
+func (s *Session) alone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running <= 1
 }
 
 // explain says in one line what is missing and what to do.
@@ -146,32 +253,42 @@ func explain(p Point, err error) error {
 }
 
 func (s *Session) start(ctx context.Context) {
-	live := make(chan struct{})
-	var reading sync.WaitGroup
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, r := range s.readers {
-		reading.Go(r.run)
+		s.launch(r)
 	}
-	s.all.Go(func() {
-		reading.Wait()
-		close(live)
-	})
-	s.all.Go(func() { s.watchNamespaces(live) })
-	s.all.Go(func() { newMerger(s).run(live) })
+	s.all.Go(s.watchNamespaces)
+	s.all.Go(func() { (&merger{session: s}).run(s.live) })
 	// Close waits, and must not wait for the goroutine that runs this.
 	s.cancel = context.AfterFunc(ctx, s.end)
 }
 
+// launch lets a reader run. mu is held.
+func (s *Session) launch(r *reader) {
+	s.running++
+	s.all.Go(func() {
+		r.run()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.running--; s.running == 0 {
+			close(s.live)
+		}
+		s.notify()
+	})
+}
+
 // watchNamespaces ends the points of a namespace that lost its name.
-func (s *Session) watchNamespaces(live <-chan struct{}) {
+func (s *Session) watchNamespaces() {
 	tick := time.NewTicker(nsCheck)
 	defer tick.Stop()
 	for {
 		select {
-		case <-live:
+		case <-s.live:
 			return
 		case <-tick.C:
 		}
-		for _, r := range s.readers {
+		for _, r := range s.list() {
 			inode, err := netns.Inode(r.path)
 			if errors.Is(err, fs.ErrNotExist) || err == nil && inode != r.inode {
 				r.finish(fmt.Sprintf("namespace %s is gone", r.point.NS))
@@ -180,18 +297,13 @@ func (s *Session) watchNamespaces(live <-chan struct{}) {
 	}
 }
 
-// Records hands out all packets of all points, in the order of the kernel's
-// timestamps, in batches. It is closed when every point has ended, or after
-// Stop or Close. A packet is final, and handed out, one block timeout and 5 ms
-// after it was seen. When the reader of the channel is slow, packets are
-// skipped and counted; they do not pile up.
-func (s *Session) Records() <-chan []*Record { return s.out }
-
-// Stats are the counts of every point, in the order in which they were given.
+// Stats are the counts of every point that there was, in the order of Points.
 func (s *Session) Stats() []Stats {
-	out := make([]Stats, len(s.readers))
-	for i, r := range s.readers {
+	readers := s.list()
+	out := make([]Stats, len(readers))
+	for i, r := range readers {
 		out[i] = r.stats()
+		out[i].Skipped = s.store.skips(i)
 	}
 	return out
 }
@@ -199,7 +311,7 @@ func (s *Session) Stats() []Stats {
 // Stop ends the capture and returns at once. Records still hands out what had
 // been seen until then, and is closed behind it.
 func (s *Session) Stop() {
-	for _, r := range s.readers {
+	for _, r := range s.list() {
 		r.finish(Stopped)
 	}
 }
@@ -214,6 +326,9 @@ func (s *Session) Close() {
 
 func (s *Session) end() {
 	s.once.Do(func() { close(s.quit) })
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.Stop()
 }
 
@@ -223,25 +338,4 @@ func (s *Session) notify() {
 	case s.wake <- struct{}{}:
 	default: // it is about to wake anyway
 	}
-}
-
-// budget bounds what waits between the rings and the reader of the session.
-type budget struct {
-	records, bytes         int64
-	usedRecords, usedBytes atomic.Int64
-}
-
-// take asks for room for one record with n bytes.
-func (b *budget) take(n int) bool {
-	records, bytes := b.usedRecords.Add(1), b.usedBytes.Add(int64(n))
-	if records > b.records || bytes > b.bytes {
-		b.give(n)
-		return false
-	}
-	return true
-}
-
-func (b *budget) give(n int) {
-	b.usedRecords.Add(-1)
-	b.usedBytes.Add(-int64(n))
 }

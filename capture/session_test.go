@@ -200,6 +200,7 @@ func TestSlowReaderIsToldOfSkips(t *testing.T) {
 func TestCloseCountsWhatWasNotTaken(t *testing.T) {
 	newLab(t)
 	s := open(t, Options{}, routerUp)
+	s.Records()
 	echo(t, "outside", "10.10.0.1")
 	settle()
 	s.Close()

@@ -1,0 +1,277 @@
+package capture
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// A chunk holds packets of one point, in the order in which they were read.
+// It has no pointers, so that the garbage collector passes it over.
+const (
+	chunkPackets = 512
+	chunkBytes   = blockSize // what fits into a block of a ring fits in here
+)
+
+type chunk struct {
+	// The reader of the point alone writes these; who learned of a packet
+	// through the store may read what belongs to it.
+	n      int // packets
+	used   int // bytes of data
+	framed bool
+	briefs [chunkPackets]Brief
+	at     [chunkPackets]uint32 // where the packet's data begins
+	data   [chunkBytes]byte
+
+	// These belong to the store's lock.
+	full    bool // the reader has left it
+	evicted int
+}
+
+// ref is where a packet lies: a chunk's number, and the packet's in it.
+type ref uint32
+
+const refBits = 9 // of the packet's number in the chunk
+
+func (r ref) chunk() int { return int(r >> refBits) }
+func (r ref) index() int { return int(r & (chunkPackets - 1)) }
+
+// Store keeps the last packets of a session, all points in one order of time.
+// Its memory is bounded. Its methods may be called concurrently, and while
+// packets come: who looks at it copies what he needs and holds nothing up.
+type Store struct {
+	vxlanPorts []uint16
+
+	mu      sync.Mutex
+	points  []Point
+	skipped []uint64 // of each point, by Records
+	chunks  []*chunk
+	free    []int // chunks that nothing uses
+	limit   int   // of chunks
+	order   []ref // a ring: the packet with serial n stands at n modulo the length
+	first   uint64
+	next    uint64 // serial of the packet that comes next
+	grown   chan struct{}
+	ended   bool
+	follows uint64 // the serial that Records hands out next; 0 when nobody asked for records
+
+	lookups sync.Mutex
+	decoder []*decoder // of Record, one a point
+}
+
+func newStore(keep, limit int, vxlanPorts []uint16) *Store {
+	return &Store{vxlanPorts: vxlanPorts, limit: limit, order: make([]ref, keep), first: 1, next: 1}
+}
+
+// chunkFor gives a reader a chunk, and takes back the one that it has filled.
+// The oldest packets make room. ok is false when there is none: all are taken
+// by packets that are not in order yet.
+func (st *Store) chunkFor(filled int) (number int, ok bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if filled >= 0 {
+		st.leave(filled)
+	}
+	for len(st.free) == 0 && len(st.chunks) >= st.limit && st.first < st.next {
+		st.evict()
+	}
+	if n := len(st.free); n > 0 {
+		number = st.free[n-1]
+		st.free = st.free[:n-1]
+		c := st.chunks[number]
+		c.n, c.used, c.full, c.evicted = 0, 0, false, 0
+		return number, true
+	}
+	if len(st.chunks) >= st.limit {
+		return 0, false
+	}
+	st.chunks = append(st.chunks, new(chunk))
+	return len(st.chunks) - 1, true
+}
+
+// chunk is a chunk that chunkFor has given.
+func (st *Store) chunk(number int) *chunk {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.chunks[number]
+}
+
+// leave takes back a chunk that its reader writes no more. mu is held.
+func (st *Store) leave(number int) {
+	c := st.chunks[number]
+	c.full = true
+	if c.evicted == c.n {
+		st.free = append(st.free, number)
+	}
+}
+
+// give is leave, for a reader that ends.
+func (st *Store) give(number int) {
+	st.mu.Lock()
+	st.leave(number)
+	st.mu.Unlock()
+}
+
+// open makes room for one more point.
+func (st *Store) open(p Point) {
+	st.mu.Lock()
+	st.limit += pointChunks
+	st.points = append(st.points[:len(st.points):len(st.points)], p)
+	st.skipped = append(st.skipped, 0)
+	st.mu.Unlock()
+}
+
+// evict lets the oldest packet go. mu is held.
+func (st *Store) evict() {
+	r := st.order[st.first%uint64(len(st.order))]
+	if st.follows == st.first {
+		st.skipped[st.brief(r).Point]++
+		st.follows++
+	}
+	st.first++
+	c := st.chunks[r.chunk()]
+	c.evicted++
+	if c.full && c.evicted == c.n {
+		st.free = append(st.free, r.chunk())
+	}
+}
+
+func (st *Store) brief(r ref) *Brief { return &st.chunks[r.chunk()].briefs[r.index()] }
+
+// add puts packets at the end; they are in the order of time.
+func (st *Store) add(refs []ref) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	size := uint64(len(st.order))
+	for _, r := range refs {
+		if st.next-st.first == size {
+			st.evict()
+		}
+		st.order[st.next%size] = r
+		st.brief(r).Serial = st.next
+		st.next++
+	}
+	st.wake()
+}
+
+// finish says that nothing more comes.
+func (st *Store) finish() {
+	st.mu.Lock()
+	st.ended = true
+	st.wake()
+	st.mu.Unlock()
+}
+
+func (st *Store) wake() {
+	if st.grown != nil {
+		close(st.grown)
+		st.grown = nil
+	}
+}
+
+// Wait returns true when there is a packet behind the one with this serial, at
+// once or as soon as it comes. It returns false when none will come any more,
+// or when ctx ends.
+func (st *Store) Wait(ctx context.Context, serial uint64) bool {
+	for {
+		st.mu.Lock()
+		switch {
+		case st.next-1 > serial:
+			st.mu.Unlock()
+			return true
+		case st.ended:
+			st.mu.Unlock()
+			return false
+		}
+		if st.grown == nil {
+			st.grown = make(chan struct{})
+		}
+		grown := st.grown
+		st.mu.Unlock()
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// Span is the serials of the packets that are kept: the oldest one's, and the
+// one behind the newest; both are equal when there is none. The packets before
+// the oldest one were let go: there were first-1 of them.
+func (st *Store) Span() (first, end uint64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.first, st.next
+}
+
+// Len is the number of packets that are kept.
+func (st *Store) Len() int {
+	first, end := st.Span()
+	return int(end - first)
+}
+
+// Evicted is the number of packets that were let go to make room.
+func (st *Store) Evicted() uint64 {
+	first, _ := st.Span()
+	return first - 1
+}
+
+// Memory is what the store takes, in bytes, and the most that it will take.
+func (st *Store) Memory() (used, limit int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	size, order := int64(unsafe.Sizeof(chunk{})), int64(len(st.order))*int64(unsafe.Sizeof(ref(0)))
+	return int64(len(st.chunks))*size + order, int64(st.limit)*size + order
+}
+
+// View copies the summaries of the packets from serial on, at most len(dst) of
+// them, into dst, and returns how many. When the packet with this serial is no
+// longer kept it begins at the oldest one.
+func (st *Store) View(serial uint64, dst []Brief) int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	serial = max(serial, st.first)
+	if serial >= st.next {
+		return 0
+	}
+	n := min(len(dst), int(st.next-serial))
+	for i := range n {
+		dst[i] = *st.brief(st.order[(serial+uint64(i))%uint64(len(st.order))])
+	}
+	return n
+}
+
+// Record decodes one packet; ok is false when it is not kept any more, or not
+// there yet.
+func (st *Store) Record(serial uint64) (rec *Record, ok bool) {
+	st.mu.Lock()
+	if serial < st.first || serial >= st.next {
+		st.mu.Unlock()
+		return nil, false
+	}
+	r := st.order[serial%uint64(len(st.order))]
+	rec = st.record(r)
+	point := int(st.brief(r).Point)
+	st.mu.Unlock()
+
+	st.lookups.Lock()
+	defer st.lookups.Unlock()
+	for len(st.decoder) <= point {
+		st.decoder = append(st.decoder, newDecoder(st.vxlanPorts...))
+	}
+	st.decoder[point].decode(rec)
+	return rec, true
+}
+
+// record copies a packet. mu is held.
+func (st *Store) record(r ref) *Record {
+	c, i := st.chunks[r.chunk()], r.index()
+	b := &c.briefs[i]
+	return &Record{
+		Serial: b.Serial, Point: st.points[b.Point], Time: time.Unix(0, b.Time), Outgoing: b.Outgoing, Offload: b.Offload,
+		Length: int(b.Length), Data: slices.Clone(c.data[c.at[i] : c.at[i]+b.Kept]), unframed: !c.framed,
+	}
+}
