@@ -104,6 +104,8 @@ func (d *decoder) decode(rec *Record) {
 		}
 	}
 	for i := len(outer) - 2; i >= 0; i-- {
+		// The kernel marks the frame; whose checksum it means must be found out.
+		outer[i+1].Offload = rec.Offload && leftToHardware(outer[i+1])
 		outer[i].Summary.Info = tunnelInfo(&outer[i].Summary, &outer[i+1].Summary)
 	}
 }

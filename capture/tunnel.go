@@ -44,7 +44,7 @@ func (d *decoder) tunnel(rec *Record) (*Record, error) {
 		return nil, errors.New("nothing in the tunnel")
 	}
 	return &Record{
-		Point: rec.Point, Time: rec.Time, Outgoing: rec.Outgoing, Offload: rec.Offload,
+		Point: rec.Point, Time: rec.Time, Outgoing: rec.Outgoing,
 		Length: s.Payload - c.size, Data: data, unframed: c.unframed,
 	}, nil
 }

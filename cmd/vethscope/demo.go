@@ -22,11 +22,11 @@ import (
 
 func newDemoCmd(g *global) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "demo nat",
-		Short: "Build a network, send traffic, and show each packet before and after NAT",
+		Use:   "demo nat|vxlan",
+		Short: "Build a network, send traffic, and show what becomes of each packet",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("demo what? Demos: nat")}
+				return usageError{errors.New("demo what? Demos: nat, vxlan")}
 			}
 			if err := noCommand(cmd, args); err != nil {
 				return usageError{errors.New(strings.Replace(err.Error(), "unknown command", "unknown demo", 1))}
@@ -35,35 +35,42 @@ func newDemoCmd(g *global) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDemoNATCmd(g))
+	cmd.AddCommand(
+		newDemoKindCmd(g, "nat", "DNAT of a published port, its reply, and MASQUERADE of a ping outwards",
+			"In a sandbox of its own: one container behind a bridge, port 8080 of the host published to\n"+
+				"its port 80. A client outside asks for a page, then the container pings outwards. Every packet\n"+
+				"is shown as it was before and after it was rewritten, with the rule that did it. The exit\n"+
+				"status is 0 only if the rewriting was really seen.", demoNAT),
+		newDemoKindCmd(g, "vxlan", "A ping between containers on two hosts, and the packets that carry it",
+			"In a sandbox of its own: two hosts, played by namespaces, a container on each, and one overlay\n"+
+				"network for both. One container pings the other. Every packet on its way between the hosts is\n"+
+				"shown outside and inside: outer Ethernet, IP and UDP, VXLAN, inner Ethernet, IP and ICMP. The\n"+
+				"exit status is 0 only if they were really seen, and hold just what the containers sent.", demoVXLAN),
+	)
 	return cmd
 }
 
-func newDemoNATCmd(g *global) *cobra.Command {
+// newDemoKindCmd is a demonstration that run makes in a sandbox.
+func newDemoKindCmd(g *global, name, short, long string, run func(ctx context.Context, w io.Writer, output string) error) *cobra.Command {
 	var output string
 	var here bool
 	cmd := &cobra.Command{
-		Use:   "nat",
-		Short: "DNAT of a published port, its reply, and MASQUERADE of a ping outwards",
-		Long: "In a sandbox of its own: one container behind a bridge, port 8080 of the host published to\n" +
-			"its port 80. A client outside asks for a page, then the container pings outwards. Every packet\n" +
-			"is shown as it was before and after it was rewritten, with the rule that did it. The exit\n" +
-			"status is 0 only if the rewriting was really seen.",
+		Use: name, Short: short, Long: long,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "table" && output != "json" {
 				return usageError{fmt.Errorf("-o %s: must be table or json", output)}
 			}
 			if g.host {
-				return usageError{errors.New("demo nat brings its own sandbox: leave --host out")}
+				return usageError{fmt.Errorf("demo %s brings its own sandbox: leave --host out", name)}
 			}
 			if !here {
-				return inSandbox(cmd.Context(), sandbox.Options{Args: []string{sandbox.Exe, "demo", "nat", "--here", "-o", output}})
+				return inSandbox(cmd.Context(), sandbox.Options{Args: []string{sandbox.Exe, "demo", name, "--here", "-o", output}})
 			}
 			if !sandbox.Inside() {
-				return refusedError{errors.New("demo nat --here: this is no sandbox; leave --here out")}
+				return refusedError{fmt.Errorf("demo %s --here: this is no sandbox; leave --here out", name)}
 			}
-			return demoNAT(cmd.Context(), cmd.OutOrStdout(), output)
+			return run(cmd.Context(), cmd.OutOrStdout(), output)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, or json: one object a packet")
