@@ -40,7 +40,7 @@ func corpus(t testing.TB) []sample {
 	add("udp over ipv6", udp(a6, b6, "abc"))
 	add("http request", build(t, pkt{proto: "tcp", src: a4, dst: b4, seq: 1, flags: "PA", payload: "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"}), "GET /x HTTP/1.1")
 	add("http status", build(t, pkt{proto: "tcp", src: b4, dst: a4, flags: "PA", payload: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}), "HTTP/1.1 200 OK")
-	add("syn with options", synWithOptions(t))
+	out = append(out, connection(t)...)
 	for _, m := range dnsMessages(t) {
 		add("dns "+m.name, udp("10.0.0.1:53211", "10.0.0.2:53", string(m.data)))
 	}
@@ -76,17 +76,39 @@ func tag(frame []byte, tpid, tci uint16) []byte {
 	return append(b, frame[12:]...)
 }
 
-func synWithOptions(t testing.TB) []byte {
-	ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IP{10, 0, 0, 9}, DstIP: net.IP{10, 0, 0, 8}}
-	tcp := &layers.TCP{SrcPort: 50000, DstPort: 81, Seq: 77, SYN: true, Window: 64240, Options: []layers.TCPOption{
-		{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 0xb4}},
-		{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2},
-		{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: []byte{0, 0, 1, 0, 0, 0, 0, 0}},
-		{OptionType: layers.TCPOptionKindNop},
-		{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{7}},
-	}}
-	tcp.SetNetworkLayerForChecksum(ip)
-	return serialize(t, &layers.Ethernet{SrcMAC: mac(1), DstMAC: mac(2), EthernetType: layers.EthernetTypeIPv4}, ip, tcp)
+// connection is the beginning of a TCP connection with every option.
+func connection(t testing.TB) (out []sample) {
+	client, server := net.IP{10, 0, 0, 9}, net.IP{10, 0, 0, 8}
+	none := layers.TCPOption{OptionType: layers.TCPOptionKindNop}
+	stamps := layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: []byte{0, 0, 1, 0, 0, 0, 0, 9}}
+	opening := func(scale byte) []layers.TCPOption {
+		return []layers.TCPOption{
+			{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 0xb4}},
+			{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2}, stamps, none,
+			{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{scale}},
+		}
+	}
+	add := func(name string, tcp layers.TCP, payload string) {
+		ip := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: client, DstIP: server}
+		tcp.SrcPort, tcp.DstPort = 50000, 81
+		if tcp.Seq >= 5000 {
+			ip.SrcIP, ip.DstIP, tcp.SrcPort, tcp.DstPort = server, client, 81, 50000
+		}
+		tcp.SetNetworkLayerForChecksum(ip)
+		out = append(out, sample{name: name, data: serialize(t, &layers.Ethernet{SrcMAC: mac(1), DstMAC: mac(2), EthernetType: layers.EthernetTypeIPv4},
+			ip, &tcp, gopacket.Payload(payload))})
+	}
+	sack := []byte{0, 0, 0x13, 0xe8, 0, 0, 0x14, 0x4c} // 5096 to 5196
+	add("syn", layers.TCP{Seq: 77, SYN: true, Window: 64240, Options: opening(7)}, "")
+	add("syn ack", layers.TCP{Seq: 5000, Ack: 78, SYN: true, ACK: true, Window: 65160, Options: opening(3)}, "")
+	add("ack", layers.TCP{Seq: 78, Ack: 5001, ACK: true, Window: 502, Options: []layers.TCPOption{none, none, stamps}}, "")
+	add("data", layers.TCP{Seq: 78, Ack: 5001, ACK: true, PSH: true, Window: 502}, "hello")
+	add("answer", layers.TCP{Seq: 5001, Ack: 83, ACK: true, PSH: true, Window: 8000}, "hello yourself")
+	add("selective ack", layers.TCP{Seq: 83, Ack: 5015, ACK: true, Window: 500, Options: []layers.TCPOption{none, none,
+		{OptionType: layers.TCPOptionKindSACK, OptionLength: 10, OptionData: sack}}}, "")
+	add("fin", layers.TCP{Seq: 83, Ack: 5015, ACK: true, FIN: true, Window: 500}, "")
+	add("reset", layers.TCP{Seq: 5015, Ack: 84, RST: true, ACK: true}, "")
+	return out
 }
 
 func outerIP(protocol layers.IPProtocol) *layers.IPv4 {

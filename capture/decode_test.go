@@ -108,7 +108,7 @@ func TestTCPStartsAreBounded(t *testing.T) {
 	var c tcpStarts
 	for i := range 3 * tcpStartsLimit {
 		tuple := Tuple{"tcp", netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 16), 1}), uint16(i)), netip.AddrPort{}}
-		c.set(tuple, uint32(i))
+		c.set(tuple, tcpStart{seq: uint32(i)})
 	}
 	if n := len(c.young) + len(c.old); n > 2*tcpStartsLimit {
 		t.Errorf("%d starts are kept, more than %d", n, 2*tcpStartsLimit)

@@ -157,7 +157,7 @@ type sll2 struct {
 
 func decodeSLL2(data []byte) (h sll2, err error) {
 	if len(data) < sll2Bytes {
-		return h, errors.New("Linux cooked header (v2) too short")
+		return h, errors.New("cooked header (v2) of Linux too short")
 	}
 	return sll2{
 		protocol: layers.EthernetType(binary.BigEndian.Uint16(data)),

@@ -99,36 +99,37 @@ func (d *decoder) ipInfo(rec *Record) string {
 
 func (d *decoder) tcpInfo(rec *Record) string {
 	t, s := &d.tcp, &rec.Summary
-	seq, ack := d.starts.relative(Tuple{"tcp", s.Src, s.Dst}, t)
+	tuple := Tuple{"tcp", s.Src, s.Dst}
+	seq, ack := d.starts.relative(tuple, t)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d → %d [%s] Seq=%d", s.Src.Port(), s.Dst.Port(), tcpFlags(t, ", "), seq)
 	if t.ACK {
 		fmt.Fprintf(&b, " Ack=%d", ack)
 	}
-	fmt.Fprintf(&b, " Win=%d Len=%d", t.Window, s.Payload)
+	fmt.Fprintf(&b, " Win=%d Len=%d", d.starts.window(tuple, t), s.Payload)
 	for _, o := range t.Options {
-		b.WriteString(tcpOptionInfo(o))
+		b.WriteString(tcpOptionInfo(o, t.Ack-ack))
 	}
 	return b.String()
 }
 
 // tcpOptionInfo is the option as Wireshark's info column has it, "" for those
-// that it leaves out.
-func tcpOptionInfo(o layers.TCPOption) string {
+// that it leaves out. start is where the numbers of the other direction begin.
+func tcpOptionInfo(o layers.TCPOption, start uint32) string {
 	v := o.OptionData
 	switch {
 	case o.OptionType == layers.TCPOptionKindMSS && len(v) == 2:
 		return fmt.Sprintf(" MSS=%d", binary.BigEndian.Uint16(v))
 	case o.OptionType == layers.TCPOptionKindWindowScale && len(v) == 1:
-		return fmt.Sprintf(" WS=%d", 1<<min(v[0], 14)) // RFC 7323: at most 14
+		return fmt.Sprintf(" WS=%d", 1<<min(v[0], maxWindowScale))
 	case o.OptionType == layers.TCPOptionKindSACKPermitted:
 		return " SACK_PERM"
 	case o.OptionType == layers.TCPOptionKindTimestamps && len(v) == 8:
 		return fmt.Sprintf(" TSval=%d TSecr=%d", binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]))
 	case o.OptionType == layers.TCPOptionKindSACK:
 		var b strings.Builder
-		for ; len(v) >= 8; v = v[8:] { // not counted from the start of the connection, as Wireshark's are
-			fmt.Fprintf(&b, " SACK=%d-%d", binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:]))
+		for ; len(v) >= 8; v = v[8:] {
+			fmt.Fprintf(&b, " SLE=%d SRE=%d", binary.BigEndian.Uint32(v)-start, binary.BigEndian.Uint32(v[4:])-start)
 		}
 		return b.String()
 	}

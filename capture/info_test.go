@@ -21,8 +21,10 @@ func writeCorpus(t testing.TB, path string, samples []sample) []*Record {
 		t.Fatal(err)
 	}
 	var all []*Record
+	d := NewDecoder() // one for all, as for the packets of a point
 	for i, s := range samples {
 		rec := recordOf(s.data, uplink, i*1000)
+		d.Decode(rec)
 		all = append(all, rec)
 		if err := w.Write(rec); err != nil {
 			t.Fatal(err)
