@@ -181,3 +181,32 @@ func TestBadFilterOpensNothing(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A record is shown by what its file's link type says where IP begins.
+func TestRecordAsSubject(t *testing.T) {
+	d, err := filter.ParseDisplay("udp port 9 and ns lab and flow 2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := Point{NS: "lab", Link: "eth0"}
+	for name, r := range map[string]*Record{
+		"Ethernet": {Point: at, Data: inFrame(datagram(9))},
+		"tagged":   {Point: at, Data: inFrame(datagram(9), 42)},
+		"raw":      {Point: at, Data: datagram(9), unframed: true},
+		"loopback": {Point: at, Data: append([]byte{2, 0, 0, 0}, datagram(9)...), link: linkLoopback},
+		"SLL":      {Point: at, Data: append(make([]byte, 16), datagram(9)...), link: linkSLL},
+		"SLL2":     {Point: at, Data: append(make([]byte, 20), datagram(9)...), link: linkSLL2},
+	} {
+		if !d.Match(r.Subject(false, 2)) {
+			t.Errorf("%s: not shown", name)
+		}
+		if d.Match(r.Subject(false, 3)) {
+			t.Errorf("%s: shown as of another flow", name)
+		}
+	}
+	for _, r := range []*Record{{Point: at, Data: datagram(9), link: linkOther}, {Point: at, Data: []byte{1}, link: linkSLL}} {
+		if d.Match(r.Subject(false, 2)) {
+			t.Errorf("a link type that is not known, or too short a packet, is shown: %v", r.Data)
+		}
+	}
+}

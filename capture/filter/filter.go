@@ -99,8 +99,10 @@ func bail(at token, format string, args ...any) {
 	panic(&Error{Column: at.col, Word: at.text, Reason: fmt.Sprintf(format, args...)})
 }
 
-func rescue(err *error) {
-	switch r := recover().(type) {
+func rescue(err *error) { rescueFrom(recover(), err) }
+
+func rescueFrom(recovered any, err *error) {
+	switch r := recovered.(type) {
 	case nil:
 	case *Error:
 		r.Word = printable(r.Word)
