@@ -61,11 +61,15 @@ func (x *Executor) Run(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.Title, err)
 	}
+	ctx, running := withRunning(ctx)
+	defer running.close()
 	for i, s := range p.Steps {
 		if touched, err := x.do(ctx, p, r, i, s); err != nil {
+			running.close()
 			x.tell(p, i, PhaseFailed, err)
 			return errors.Join(&StepError{p.Title, s, err}, x.unwind(ctx, p, r, upTo(i+touched)))
 		}
+		running.done(s)
 	}
 	if err := r.write(line{Event: "end"}); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", p.Title, err), x.unwind(ctx, p, r, upTo(len(p.Steps))))
@@ -105,31 +109,6 @@ func upTo(n int) []int {
 	return out
 }
 
-// unwind undoes the first steps of p, last first, and forgets the plan; numbers
-// are those that the journal knows the steps by. It goes on after a failure, and
-// when ctx has ended: half a network is worse.
-func (x *Executor) unwind(ctx context.Context, p *Plan, r *record, numbers []int) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-	defer cancel()
-	var failed []error
-	for i := len(numbers) - 1; i >= 0; i-- {
-		x.tell(p, i, PhaseUndo, nil)
-		if err := x.undoStep(ctx, p, p.Steps[i]); err != nil {
-			x.tell(p, i, PhaseUndo, err)
-			failed = append(failed, fmt.Errorf("undo %s: %w", p.Steps[i].Kind(), err))
-			continue
-		}
-		// If this cannot be written the step is undone once more later, which
-		// Undo allows.
-		_ = r.step("undone", numbers[i], p.Steps[i])
-		x.tell(p, i, PhaseUndone, nil)
-	}
-	if len(failed) > 0 {
-		return errors.Join(errors.Join(failed...), r.close())
-	}
-	return r.remove()
-}
-
 // undoStep undoes s unless another plan still wants what it did. A plan that
 // came later found the change already made, so it takes over what to restore.
 func (x *Executor) undoStep(ctx context.Context, p *Plan, s Step) error {
@@ -166,15 +145,12 @@ type sharer struct {
 // sharers finds the steps of other plans that want the same change as mine,
 // oldest plan first, except that the first one younger than id comes last.
 func (x *Executor) sharers(id string, mine Sharer) ([]sharer, error) {
-	entries, err := x.Journal.Entries()
+	entries, err := x.Journal.others(id)
 	if err != nil {
 		return nil, err
 	}
 	var out []sharer
 	for _, e := range entries {
-		if e.ID == id {
-			continue
-		}
 		for i, s := range e.Steps {
 			if other, ok := s.(Sharer); ok && other.Share() == mine.Share() {
 				out = append(out, sharer{other, e.numbers[i], e.ID})
@@ -270,7 +246,8 @@ func (x *Executor) undoLocked(ctx context.Context, choose func([]Entry) []Entry)
 	var undone []Entry
 	var failed []error
 	for i := len(chosen) - 1; i >= 0; i-- {
-		if err := x.undoEntry(ctx, chosen[i].ID); err != nil {
+		newest := i == len(chosen)-1
+		if err := x.undoEntry(ctx, &chosen[i], newest); err != nil {
 			failed = append(failed, fmt.Errorf("undo %q: %w", chosen[i].Title, err))
 			continue
 		}
@@ -297,16 +274,18 @@ func withDependants(all, chosen []Entry) []Entry {
 	})
 }
 
-func (x *Executor) undoEntry(ctx context.Context, id string) error {
+// undoEntry undoes e, which may have been amended since it was read, unless
+// nothing was undone meanwhile.
+func (x *Executor) undoEntry(ctx context.Context, e *Entry, current bool) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// Read again: undoing a newer plan may have amended this one.
-	e, err := x.Journal.Find(id)
-	if err != nil {
-		return err
+	if !current {
+		if e, err = x.Journal.Find(e.ID); err != nil {
+			return err
+		}
 	}
-	r, err := x.Journal.reopen(id)
+	r, err := x.Journal.reopen(e.ID)
 	if err != nil {
 		return err
 	}

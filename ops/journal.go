@@ -98,7 +98,10 @@ type header struct {
 // Entries reads all plans, oldest first. A torn last line, as a crash leaves
 // it, is passed over: what it was to announce has not happened. A file that
 // cannot be read or understood is an error that names it.
-func (j *Journal) Entries() ([]Entry, error) {
+func (j *Journal) Entries() ([]Entry, error) { return j.others("") }
+
+// others is Entries without the one with the given id.
+func (j *Journal) others(id string) ([]Entry, error) {
 	names, err := filepath.Glob(filepath.Join(j.dir, "*.jsonl"))
 	if err != nil {
 		return nil, err
@@ -106,6 +109,9 @@ func (j *Journal) Entries() ([]Entry, error) {
 	slices.Sort(names)
 	var entries []Entry
 	for _, name := range names {
+		if name == j.path(id) {
+			continue
+		}
 		e, err := j.read(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // undone by another process just now
@@ -142,7 +148,7 @@ func (j *Journal) read(name string) (*Entry, error) {
 		return nil, err
 	}
 	var e *Entry
-	steps := map[int]Step{}
+	steps := map[int]line{}
 	in := bufio.NewReader(bytes.NewReader(data))
 	for n := 1; ; n++ {
 		text, err := in.ReadBytes('\n')
@@ -162,13 +168,17 @@ func (j *Journal) read(name string) (*Entry, error) {
 	}
 	e.numbers = slices.Sorted(maps.Keys(steps))
 	for _, i := range e.numbers {
-		e.Steps = append(e.Steps, steps[i])
+		s, err := j.decode(steps[i].Kind, steps[i].Step)
+		if err != nil {
+			return nil, fmt.Errorf("step %d: %w", i, err)
+		}
+		e.Steps = append(e.Steps, s)
 	}
 	return e, nil
 }
 
 // replay applies one line to what is known so far.
-func (j *Journal) replay(e *Entry, steps map[int]Step, l line) (*Entry, error) {
+func (j *Journal) replay(e *Entry, steps map[int]line, l line) (*Entry, error) {
 	if l.Event == "plan" && l.Plan != nil {
 		p := l.Plan
 		return &Entry{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, With: p.With, Mode: p.Mode, Time: p.Time,
@@ -179,11 +189,9 @@ func (j *Journal) replay(e *Entry, steps map[int]Step, l line) (*Entry, error) {
 	}
 	switch l.Event {
 	case "do", "done", "amend":
-		s, err := j.decode(l.Kind, l.Step)
-		if err != nil {
-			return nil, err
+		if l.Event != "done" || l.Step != nil {
+			steps[l.Index] = l
 		}
-		steps[l.Index] = s
 	case "undone":
 		delete(steps, l.Index)
 		e.State = StatePartial
@@ -199,6 +207,7 @@ func (j *Journal) replay(e *Entry, steps map[int]Step, l line) (*Entry, error) {
 type record struct {
 	f    *os.File
 	path string
+	last line // with a step
 }
 
 // begin makes the file of p; it must not exist yet.
@@ -229,12 +238,20 @@ func (j *Journal) reopen(id string) (*record, error) {
 	return &record{f: f, path: f.Name()}, nil
 }
 
+// step writes a line about a step, with the step itself unless the line before
+// has just that.
 func (r *record) step(event string, index int, s Step) error {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("journal %s: %w", s.Kind(), err)
 	}
-	return r.write(line{Event: event, Index: index, Kind: s.Kind(), Step: data})
+	l := line{Event: event, Index: index, Kind: s.Kind(), Step: data}
+	if same := r.last.Index == index && bytes.Equal(r.last.Step, data); same || event == "undone" {
+		l.Kind, l.Step = "", nil
+	} else {
+		r.last = l
+	}
+	return r.write(l)
 }
 
 // write appends l whole and synced, or leaves the file as it was.

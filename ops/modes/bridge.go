@@ -74,11 +74,11 @@ func (b Bridge) Plan(w World) (*ops.Plan, error) {
 		plan.Steps = append(plan.Steps, &steps.NetnsAdd{Name: c.Name,
 			Reason: "A container is, for the network, a namespace: links, addresses, routes and rules of its own, and at first none of them."})
 	}
+	plan.Steps = append(plan.Steps, p.forwarding()...)
 	plan.Steps = append(plan.Steps, p.bridge()...)
 	for _, c := range p.containers {
 		plan.Steps = append(plan.Steps, p.container(c)...)
 	}
-	plan.Steps = append(plan.Steps, p.forwarding()...)
 	plan.Steps = append(plan.Steps, p.nat()...)
 	if p.isolated {
 		plan.Steps = append(plan.Steps, p.isolation()...)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"vethscope/ops"
 )
 
 // AddrAdd gives a link an address. The kernel adds the connected route itself.
@@ -49,7 +51,10 @@ func (s *AddrAdd) find(h *netlink.Handle, l netlink.Link) (bool, error) {
 	return false, nil
 }
 
-func (s *AddrAdd) Check(context.Context) error {
+func (s *AddrAdd) Check(ctx context.Context) error {
+	if ops.JustMade(ctx, linkWord(s.NS, s.Link)) {
+		return nil
+	}
 	return in(s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
@@ -63,8 +68,8 @@ func (s *AddrAdd) Check(context.Context) error {
 	})
 }
 
-func (s *AddrAdd) Do(context.Context) error {
-	return in(s.NS, func(h *netlink.Handle) error {
+func (s *AddrAdd) Do(ctx context.Context) error {
+	return over(ctx, s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
 			return err

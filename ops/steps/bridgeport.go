@@ -8,6 +8,8 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
+
+	"vethscope/ops"
 )
 
 // PortHairpin lets a bridge send a frame back out of the port that it came in
@@ -30,7 +32,10 @@ func (s *PortHairpin) Shell() string {
 	return line + "link set dev " + s.Link + " hairpin on"
 }
 
-func (s *PortHairpin) Check(context.Context) error {
+func (s *PortHairpin) Check(ctx context.Context) error {
+	if ops.JustMade(ctx, linkWord(s.NS, s.Link)) {
+		return nil
+	}
 	return in(s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
@@ -45,8 +50,8 @@ func (s *PortHairpin) Check(context.Context) error {
 	})
 }
 
-func (s *PortHairpin) Do(context.Context) error {
-	return in(s.NS, func(h *netlink.Handle) error {
+func (s *PortHairpin) Do(ctx context.Context) error {
+	return over(ctx, s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
 			return err
@@ -106,14 +111,14 @@ func (s *NftHairpin) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftHairpin) Do(context.Context) error {
+func (s *NftHairpin) Do(ctx context.Context) error {
 	exprs := matchSource(s.Subnet)
 	exprs = append(exprs,
 		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(s.Bridge)})
 	exprs = append(exprs, matchDNATed(expr.CmpOpNeq)...)
 	exprs = append(exprs, &expr.Counter{}, &expr.Masq{})
-	return addRule(s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftHairpin) Undo(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"vethscope/ops"
 	"vethscope/ops/netns"
 )
 
@@ -92,11 +93,15 @@ func (s *VethAdd) Shell() string {
 		ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
 }
 
-func (s *VethAdd) Check(context.Context) error {
-	return errors.Join(freeLink(s.NS, s.Name), freeLink(s.PeerNS, s.PeerName))
+func (s *VethAdd) Check(ctx context.Context) error {
+	err := freeLink(s.NS, s.Name)
+	if !ops.JustMade(ctx, netnsWord(s.PeerNS)) {
+		err = errors.Join(err, freeLink(s.PeerNS, s.PeerName))
+	}
+	return err
 }
 
-func (s *VethAdd) Do(context.Context) error {
+func (s *VethAdd) Do(ctx context.Context) error {
 	var mac net.HardwareAddr
 	if s.PeerMAC != "" {
 		var err error
@@ -109,7 +114,7 @@ func (s *VethAdd) Do(context.Context) error {
 		return fmt.Errorf("open namespace %s: %w", s.PeerNS, err)
 	}
 	defer peer.Close()
-	return in(s.NS, func(h *netlink.Handle) error {
+	return over(ctx, s.NS, func(h *netlink.Handle) error {
 		l := &netlink.Veth{
 			LinkAttrs:        netlink.LinkAttrs{Name: s.Name, MTU: s.MTU},
 			PeerName:         s.PeerName,
@@ -156,7 +161,10 @@ func (s *LinkMaster) Why() string {
 }
 func (s *LinkMaster) Shell() string { return ip(s.NS) + "link set " + s.Link + " master " + s.Master }
 
-func (s *LinkMaster) Check(context.Context) error {
+func (s *LinkMaster) Check(ctx context.Context) error {
+	if ops.JustMade(ctx, linkWord(s.NS, s.Link)) {
+		return nil
+	}
 	return in(s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
@@ -170,8 +178,8 @@ func (s *LinkMaster) Check(context.Context) error {
 	})
 }
 
-func (s *LinkMaster) Do(context.Context) error {
-	return in(s.NS, func(h *netlink.Handle) error {
+func (s *LinkMaster) Do(ctx context.Context) error {
+	return over(ctx, s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
 			return err
@@ -214,7 +222,10 @@ func (s *LinkUp) Why() string {
 }
 func (s *LinkUp) Shell() string { return ip(s.NS) + "link set " + s.Link + " up" }
 
-func (s *LinkUp) Check(context.Context) error {
+func (s *LinkUp) Check(ctx context.Context) error {
+	if s.isNew(ctx) {
+		return nil
+	}
 	return in(s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
@@ -225,8 +236,14 @@ func (s *LinkUp) Check(context.Context) error {
 	})
 }
 
-func (s *LinkUp) Do(context.Context) error {
-	return in(s.NS, func(h *netlink.Handle) error {
+// isNew is true for a link that the running plan has made, or has got with a
+// namespace: it is down.
+func (s *LinkUp) isNew(ctx context.Context) bool {
+	return ops.JustMade(ctx, linkWord(s.NS, s.Link)) || s.Link == "lo" && ops.JustMade(ctx, netnsWord(s.NS))
+}
+
+func (s *LinkUp) Do(ctx context.Context) error {
+	return over(ctx, s.NS, func(h *netlink.Handle) error {
 		l, err := needLink(h, s.NS, s.Link)
 		if err != nil {
 			return err

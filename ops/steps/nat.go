@@ -41,7 +41,7 @@ func (s *NftMasquerade) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftMasquerade) Do(context.Context) error {
+func (s *NftMasquerade) Do(ctx context.Context) error {
 	exprs := matchSource(s.Subnet)
 	exprs = append(exprs,
 		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
@@ -49,7 +49,7 @@ func (s *NftMasquerade) Do(context.Context) error {
 		&expr.Counter{},
 		&expr.Masq{},
 	)
-	return addRule(s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftMasquerade) Undo(ctx context.Context) error {
@@ -89,7 +89,7 @@ func (s *NftDNAT) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftDNAT) Do(context.Context) error {
+func (s *NftDNAT) Do(ctx context.Context) error {
 	exprs := []expr.Any{
 		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
@@ -105,7 +105,7 @@ func (s *NftDNAT) Do(context.Context) error {
 			RegAddrMin: 1, RegAddrMax: 1, RegProtoMin: 2, RegProtoMax: 2, Specified: true,
 		},
 	}
-	return addRule(s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftDNAT) Undo(ctx context.Context) error {
@@ -117,8 +117,8 @@ func ruleLine(ns, table, chain, text string) string {
 	return nftLine(ns, fmt.Sprintf("add rule inet %s %s %s", table, chain, text))
 }
 
-func addRule(ns, table, chain, comment string, exprs []expr.Any) error {
-	err := inNft(ns, func(c *nftables.Conn) error {
+func addRule(ctx context.Context, ns, table, chain, comment string, exprs []expr.Any) error {
+	err := overNft(ctx, ns, func(c *nftables.Conn) error {
 		t := inetTable(table)
 		c.AddRule(&nftables.Rule{
 			Table: t,

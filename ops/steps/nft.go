@@ -10,24 +10,36 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"vethscope/ops"
 	"vethscope/ops/netfilter"
 	"vethscope/ops/netns"
 )
 
 // inNft sends what f queues, as one transaction, to nf_tables of the namespace.
 func inNft(ns string, f func(c *nftables.Conn) error) error {
-	err := netns.Do(netns.Path(ns), func() error {
-		c, err := nftables.New()
-		if err != nil {
-			return fmt.Errorf("open nf_tables: %w", err)
-		}
-		if err := f(c); err != nil {
-			return err
-		}
-		return c.Flush()
+	return overNft(context.Background(), ns, f)
+}
+
+// overNft is inNft with a connection that the steps of a plan share.
+func overNft(ctx context.Context, ns string, f func(c *nftables.Conn) error) error {
+	c, release, err := shared(ctx, "nf_tables", ns, func() (nftConn, error) {
+		c, err := nftables.New(nftables.AsLasting())
+		return nftConn{c}, err
 	})
+	if err != nil {
+		return err
+	}
+	if err = f(c.Conn); err == nil {
+		err = c.Flush()
+	}
+	release(err)
 	return explain(err)
 }
+
+// nftConn is a lasting nftables.Conn as an io.Closer.
+type nftConn struct{ *nftables.Conn }
+
+func (c nftConn) Close() error { return c.CloseLasting() }
 
 // undoNft is inNft for an Undo: what is gone already is undone.
 func undoNft(ns string, f func(c *nftables.Conn) error) error {
@@ -124,6 +136,9 @@ func (s *NftChain) Check(ctx context.Context) error {
 	if hooks[s.Hook] == nil {
 		return fmt.Errorf("unknown hook %q", s.Hook)
 	}
+	if ops.JustMade(ctx, tableWord(s.NS, s.Table)) {
+		return nil
+	}
 	rules, err := netfilter.Read(ctx, netns.Path(s.NS))
 	if err != nil {
 		return err
@@ -185,6 +200,9 @@ func findRule(ctx context.Context, ns, table, chain, comment string) (uint64, er
 
 // checkRule refuses a rule that is there already.
 func checkRule(ctx context.Context, ns, table, chain, comment string) error {
+	if ops.JustMade(ctx, tableWord(ns, table)) {
+		return nil
+	}
 	handle, err := findRule(ctx, ns, table, chain, comment)
 	if err == nil && handle != 0 {
 		err = fmt.Errorf("rule %q already exists in chain %s of nft table inet %s", comment, chain, table)

@@ -43,7 +43,7 @@ func (s *NftIsolate) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftIsolate) Do(context.Context) error {
+func (s *NftIsolate) Do(ctx context.Context) error {
 	exprs := []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(IsolationGroup)},
@@ -54,7 +54,7 @@ func (s *NftIsolate) Do(context.Context) error {
 	}
 	exprs = append(exprs, matchDNATed(expr.CmpOpEq)...)
 	exprs = append(exprs, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})
-	return addRule(s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftIsolate) Undo(ctx context.Context) error {

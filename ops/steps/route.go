@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"vethscope/ops"
 	"vethscope/ops/netns"
 )
 
@@ -171,7 +172,10 @@ func (s *RouteAdd) taken(h *netlink.Handle) (bool, error) {
 	return false, nil
 }
 
-func (s *RouteAdd) Check(context.Context) error {
+func (s *RouteAdd) Check(ctx context.Context) error {
+	if ops.JustMade(ctx, netnsWord(s.NS)) {
+		return nil
+	}
 	return in(s.NS, func(h *netlink.Handle) error {
 		if _, err := s.link(h); err != nil {
 			return err
@@ -184,8 +188,8 @@ func (s *RouteAdd) Check(context.Context) error {
 	})
 }
 
-func (s *RouteAdd) Do(context.Context) error {
-	return in(s.NS, func(h *netlink.Handle) error {
+func (s *RouteAdd) Do(ctx context.Context) error {
+	return over(ctx, s.NS, func(h *netlink.Handle) error {
 		link, err := s.link(h)
 		if err != nil {
 			return err

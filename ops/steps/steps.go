@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -67,6 +68,59 @@ func in(ns string, f func(h *netlink.Handle) error) error {
 		return f(h)
 	})
 	return explain(err)
+}
+
+// over runs f with a netlink handle of the namespace, which the steps of a plan
+// share. Other than with in, f does not run in the namespace: what it does with
+// anything but the handle, it does on the host.
+func over(ctx context.Context, ns string, f func(h *netlink.Handle) error) error {
+	h, release, err := shared(ctx, "rtnetlink", ns, func() (handle, error) {
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		return handle{h}, err
+	})
+	if err != nil {
+		return err
+	}
+	err = f(h.Handle)
+	release(err)
+	return explain(err)
+}
+
+// socketKey finds a socket that is kept.
+type socketKey struct {
+	family, ns string
+	inode      uint64 // as the name may be given to another namespace meanwhile
+}
+
+// shared is ops.Kept for a socket that open opens when it runs in the namespace.
+func shared[T io.Closer](ctx context.Context, family, ns string, open func() (T, error)) (T, func(error), error) {
+	key := socketKey{family: family, ns: ns}
+	var none T
+	var err error
+	if ns != "" {
+		if key.inode, err = netns.Inode(netns.Path(ns)); err != nil {
+			return none, nil, explain(err)
+		}
+	}
+	c, release, err := ops.Kept(ctx, key, func() (c T, err error) {
+		err = netns.Do(netns.Path(ns), func() error {
+			c, err = open()
+			return err
+		})
+		return c, err
+	})
+	if err != nil {
+		return none, nil, explain(fmt.Errorf("open %s: %w", family, err))
+	}
+	return c, release, nil
+}
+
+// handle is a netlink.Handle as an io.Closer.
+type handle struct{ *netlink.Handle }
+
+func (h handle) Close() error {
+	h.Handle.Close()
+	return nil
 }
 
 // undoIn is in for an Undo: a namespace that is gone took everything with it.

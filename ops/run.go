@@ -1,0 +1,84 @@
+package ops
+
+import (
+	"context"
+	"io"
+)
+
+// running is what lasts for as long as a plan runs. Its steps find it in their
+// context.
+type running struct {
+	made map[string]bool
+	kept map[any]io.Closer
+}
+
+type runningKey struct{}
+
+func withRunning(ctx context.Context) (context.Context, *running) {
+	r := &running{made: map[string]bool{}, kept: map[any]io.Closer{}}
+	return context.WithValue(ctx, runningKey{}, r), r
+}
+
+// done notes what a step has made.
+func (r *running) done(s Step) {
+	if m, ok := s.(Maker); ok {
+		for _, what := range m.Makes() {
+			r.made[what] = true
+		}
+	}
+}
+
+// JustMade says whether a step of the plan that runs under ctx has made what any
+// of the words names (see Maker). A Check need not look for what others may have
+// put there before.
+func JustMade(ctx context.Context, words ...string) bool {
+	r, ok := ctx.Value(runningKey{}).(*running)
+	if !ok {
+		return false
+	}
+	for _, w := range words {
+		if r.made[w] {
+			return true
+		}
+	}
+	return false
+}
+
+// maxKept bounds what a plan keeps open. Its steps mostly go from one namespace
+// to the next and do not come back.
+const maxKept = 4
+
+// Kept returns what open opens or, where an earlier step of the plan that runs
+// under ctx did so with the same key, what that opened. The caller calls release
+// with its own error when it has done: after a failure, and outside of a plan,
+// that closes it; otherwise it is closed with the end of the plan at the latest.
+// The Dos and Checks of a plan share what is kept; an Undo must not use it.
+func Kept[T io.Closer](ctx context.Context, key any, open func() (T, error)) (v T, release func(error), err error) {
+	r, ok := ctx.Value(runningKey{}).(*running)
+	if ok && r.kept[key] != nil {
+		v = r.kept[key].(T)
+	} else if v, err = open(); err != nil {
+		return v, nil, err
+	}
+	if !ok {
+		return v, func(error) { v.Close() }, nil
+	}
+	if len(r.kept) >= maxKept && r.kept[key] == nil {
+		r.close()
+	}
+	r.kept[key] = v
+	return v, func(err error) {
+		if err != nil {
+			v.Close()
+			delete(r.kept, key)
+		}
+	}, nil
+}
+
+// close closes all that is kept: an open socket would keep its namespace alive.
+func (r *running) close() {
+	for key, v := range r.kept {
+		v.Close()
+		delete(r.kept, key)
+	}
+}
