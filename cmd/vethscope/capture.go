@@ -145,6 +145,7 @@ type captureOutput struct {
 	stop     func()
 	several  bool
 	waiting  []*capture.Record
+	display  *filter.Display // nil shows all
 	told     map[uint64]bool // serials of waiting records that a rewrite has shown
 	count    int
 	began    time.Time
@@ -172,13 +173,32 @@ func (o *captureOutput) add(b batch) {
 		o.waiting = append(o.waiting, b.records...)
 	}
 	for _, r := range b.rewrites {
-		if o.more() && (rewritten(r) || !o.flags.rewrites) {
+		if !rewritten(r) && (o.flags.rewrites || r.Before.Point == r.After.Point) {
+			continue
+		}
+		switch {
+		case !o.more():
+		case !o.passes(r.BeforeRecord, r) && !o.passes(r.AfterRecord, r):
+			o.tell(r) // one packet, and not of those that were asked for
+		default:
 			o.count++
 			o.tell(r)
 			o.rewrites.print(r)
 			o.err = errors.Join(o.err, o.rewrites.err)
 		}
 	}
+}
+
+// passes says whether the packet is one that was asked for; w is what became of
+// it, nil if that is not known.
+func (o *captureOutput) passes(r *capture.Record, w *capture.Rewrite) bool {
+	if o.display == nil {
+		return true
+	}
+	if w == nil {
+		return o.display.Match(r.Subject(false, 0))
+	}
+	return o.display.Match(r.Subject(rewritten(w), w.Flow))
 }
 
 // tell notes that both sightings of a packet have been shown.
@@ -205,7 +225,7 @@ func (o *captureOutput) release(until time.Time) {
 			delete(o.told, r.Serial)
 			continue
 		}
-		if o.more() {
+		if o.more() && o.passes(r, nil) {
 			o.count++
 			o.err = o.record(r)
 		}

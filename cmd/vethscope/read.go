@@ -11,12 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"vethscope/capture"
+	"vethscope/capture/filter"
 )
 
 // readFlags are what `read` can be told.
 type readFlags struct {
 	output   string
 	count    int
+	filter   string
 	rewrites bool
 	about    bool
 }
@@ -29,11 +31,15 @@ func newReadCmd() *cobra.Command {
 		Long: "Prints the packets of a file as `capture` prints live ones; gzip is decompressed. A packet\n" +
 			"that was captured at several interfaces of the file is shown once, before and after, where\n" +
 			"it is beyond doubt the same. A damaged file is shown up to the damage; the exit status is 1 then.",
-		Example: "  vethscope read nat.pcapng\n  vethscope read nat.pcapng --rewrites -o json\n  vethscope read nat.pcapng --about",
+		Example: "  vethscope read nat.pcapng\n  vethscope read nat.pcapng --rewrites -o json\n  vethscope read overlay.pcapng -f 'vni 4097 and icmp'\n  vethscope read nat.pcapng --about",
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.output != "table" && f.output != "json" {
 				return usageError{fmt.Errorf("-o %s: must be table or json", f.output)}
+			}
+			display, err := filter.ParseDisplay(f.filter)
+			if err != nil {
+				return usageError{fmt.Errorf("read: -f: %w", err)}
 			}
 			file, err := capture.OpenFile(args[0])
 			if errors.Is(err, os.ErrNotExist) {
@@ -46,7 +52,7 @@ func newReadCmd() *cobra.Command {
 			if f.about {
 				err = readAbout(cmd.OutOrStdout(), file, f.output)
 			} else {
-				err = readPackets(cmd.Context(), cmd.OutOrStdout(), file, f)
+				err = readPackets(cmd.Context(), cmd.OutOrStdout(), file, display, f)
 			}
 			if d := file.Damage(); err == nil && d != nil {
 				err = fmt.Errorf("read %s: %d packets, then %w", args[0], file.Len(), d)
@@ -56,6 +62,8 @@ func newReadCmd() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table, or json: one object a line")
 	cmd.Flags().IntVarP(&f.count, "count", "c", 0, "end after so many packets")
+	cmd.Flags().StringVarP(&f.filter, "filter", "f", "", "show only packets that match outside or inside, in the syntax of pcap-filter(7);\n"+
+		"also 'vni N', 'point NS:LINK', 'ns NAME', 'rewritten' and 'flow N'")
 	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
 	cmd.Flags().BoolVar(&f.about, "about", false, "show what the file says of itself instead: its interfaces and comments")
 	return cmd
@@ -63,11 +71,11 @@ func newReadCmd() *cobra.Command {
 
 // readPackets prints packets as they are found: the first ones of a long file at
 // once.
-func readPackets(ctx context.Context, w io.Writer, file *capture.File, f readFlags) error {
+func readPackets(ctx context.Context, w io.Writer, file *capture.File, display *filter.Display, f readFlags) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	out := &captureOutput{flags: captureFlags{output: f.output, count: f.count, rewrites: f.rewrites},
-		rewrites: newRewritePrinter(w, f.output), w: w, stop: stop, several: true, told: map[uint64]bool{}}
+		rewrites: newRewritePrinter(w, f.output), w: w, stop: stop, several: true, display: display, told: map[uint64]bool{}}
 	m := capture.NewFileMatcher()
 	for i := 0; ctx.Err() == nil && out.more(); i++ {
 		rec, err := file.Record(i)
