@@ -15,6 +15,7 @@ import (
 
 	"vethscope/ops"
 	"vethscope/ops/lab"
+	"vethscope/ops/probe"
 )
 
 // maxLab is as much of a lab file as is read.
@@ -22,7 +23,7 @@ const maxLab = 1 << 20
 
 func newApplyCmd(g *global) *cobra.Command {
 	var f planFlags
-	var list, text bool
+	var list, text, prove bool
 	cmd := &cobra.Command{
 		Use:   "apply LAB",
 		Short: "Make every network of a lab file",
@@ -43,11 +44,12 @@ func newApplyCmd(g *global) *cobra.Command {
 			case text:
 				return showLab(cmd, args[0])
 			}
-			return applyLab(cmd, g, f, args[0])
+			return applyLab(cmd, g, f, args[0], prove)
 		},
 	}
 	cmd.Flags().BoolVar(&list, "list", false, "list the labs that are built in")
 	cmd.Flags().BoolVar(&text, "show", false, "print the lab file and change nothing")
+	cmd.Flags().BoolVar(&prove, "prove", false, "try what the lab promises afterwards; -o json then prints the outcomes alone")
 	f.add(cmd)
 	return cmd
 }
@@ -130,7 +132,7 @@ func labError(err error) error {
 	return err
 }
 
-func applyLab(cmd *cobra.Command, g *global, f planFlags, arg string) error {
+func applyLab(cmd *cobra.Command, g *global, f planFlags, arg string, prove bool) error {
 	if !slices.Contains([]string{"table", "json", "sh"}, f.output) {
 		return usageError{fmt.Errorf("-o %s: must be table, json or sh", f.output)}
 	}
@@ -163,7 +165,23 @@ func applyLab(cmd *cobra.Command, g *global, f planFlags, arg string) error {
 	if err := runLab(cmd.Context(), &ops.Executor{Journal: journal()}, plans); err != nil {
 		return fmt.Errorf("apply %s: %w", l.Name, err)
 	}
-	return showLabMade(cmd.OutOrStdout(), plans, f.output)
+	if !prove || f.output != "json" {
+		if err := showLabMade(cmd.OutOrStdout(), plans, f.output); err != nil {
+			return err
+		}
+	}
+	if !prove {
+		return nil
+	}
+	var proofs []ops.Proof
+	for _, p := range plans {
+		proofs = append(proofs, p.Made.Proofs...)
+	}
+	outcomes, err := probe.Prove(cmd.Context(), proofs, nil)
+	if err != nil {
+		return err
+	}
+	return showOutcomes(cmd, l.Name, outcomes, f.output)
 }
 
 // showPlans is showPlan for several.

@@ -12,20 +12,29 @@ import (
 )
 
 func newProveCmd() *cobra.Command {
-	var output string
+	var output, file string
 	cmd := &cobra.Command{
-		Use:   "prove NAME",
+		Use:   "prove NAME | -f LAB",
 		Short: "Try what a network must do, and what it cannot",
 		Long: "Pings and requests between the containers of NAME, the host and the world outside, each with\n" +
 			"what must come of it. The servers that are needed are started for it. The exit status is 0 only\n" +
 			"if everything came out as it should.",
-		Example: "  vethscope prove web\n  vethscope prove lan -o json",
-		Args:    exactArgs("NAME"),
+		Example: "  vethscope prove web\n  vethscope prove lan -o json\n  vethscope prove -f lab.yaml",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if file != "" {
+				return exactArgs()(cmd, args)
+			}
+			return exactArgs("NAME")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if output != "table" && output != "json" {
 				return usageError{fmt.Errorf("-o %s: must be table or json", output)}
 			}
-			list, err := proofsOf(args[0])
+			name, belongs, err := whatToProve(cmd, args, file)
+			if err != nil {
+				return err
+			}
+			list, err := proofsOf(name, belongs)
 			if err != nil {
 				return err
 			}
@@ -33,15 +42,29 @@ func newProveCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showOutcomes(cmd, args[0], outcomes, output)
+			return showOutcomes(cmd, name, outcomes, output)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&file, "file", "f", "", "try what this lab made: a file, or the name of a built-in lab")
 	return cmd
 }
 
-// proofsOf gathers the proofs of what made name, and of what was built on it.
-func proofsOf(name string) ([]ops.Proof, error) {
+// whatToProve is what the user named, and which plans belong to it: what made a
+// network and was built on it, or all of a lab.
+func whatToProve(cmd *cobra.Command, args []string, file string) (name string, belongs func(ops.Entry) bool, err error) {
+	if file == "" {
+		return args[0], func(e ops.Entry) bool { return e.Name == args[0] || e.On == args[0] }, nil
+	}
+	l, err := readLab(cmd, file)
+	if err != nil {
+		return "", nil, err
+	}
+	return l.Name, func(e ops.Entry) bool { return e.Lab == l.Name }, nil
+}
+
+// proofsOf gathers the proofs of the plans that belong to name.
+func proofsOf(name string, belongs func(ops.Entry) bool) ([]ops.Proof, error) {
 	entries, err := journal().Entries()
 	if err != nil {
 		return nil, err
@@ -49,7 +72,7 @@ func proofsOf(name string) ([]ops.Proof, error) {
 	var out []ops.Proof
 	known := false
 	for _, e := range entries {
-		if e.State == ops.StateDone && (e.Name == name || e.On == name) {
+		if e.State == ops.StateDone && belongs(e) {
 			out, known = append(out, e.Made.Proofs...), true
 		}
 	}
