@@ -6,11 +6,15 @@ import (
 	"strings"
 )
 
-//go:embed modes/*.txt help/*.txt
+//go:embed modes/*.txt blocks/*.txt help/*.txt
 var files embed.FS
 
 // Mode explains a network mode in a few sentences, "" if there is no such text.
 func Mode(name string) string { return text("modes/" + name + ".txt") }
+
+// Block explains in a few sentences what a single action is about, "" if there is
+// no such text.
+func Block(name string) string { return text("blocks/" + name + ".txt") }
 
 // Help explains a page in a few sentences, "" if there is no such text.
 func Help(page string) string {

@@ -65,6 +65,7 @@ func withNetwork(made ops.Made) *inventory.Snapshot {
 	s.Namespaces = slices.Grow(s.Namespaces, len(made.Containers)) // host stays where it is
 	host := &s.Namespaces[0]
 	add := func(ns *inventory.Namespace, l inventory.Link, cidr string) {
+		l.Flags = []string{"BROADCAST", "MULTICAST", "UP", "LOWER_UP"}
 		l.MTU, l.State, l.MAC = 1500, "UP", fmt.Sprintf("02:00:00:00:01:%02x", l.Index)
 		if cidr != "" {
 			l.Addrs = []inventory.Addr{{CIDR: cidr, Scope: "global"}}
@@ -176,18 +177,18 @@ func (b *backend) Prove(_ context.Context, run *ProofRun) error {
 	return nil
 }
 
-// shell is a command that does nothing but say that it ran.
-type shell struct {
-	b  *backend
-	ns string
-}
+// shell is a command that does nothing.
+type shell struct{}
 
-func (s shell) Run() error        { s.b.say("shell %s", s.ns); return nil }
+func (shell) Run() error          { return nil }
 func (shell) SetStdin(io.Reader)  {}
 func (shell) SetStdout(io.Writer) {}
 func (shell) SetStderr(io.Writer) {}
 
-func (b *backend) Shell(ns string) tea.ExecCommand { return shell{b, ns} }
+func (b *backend) Shell(ns string) tea.ExecCommand {
+	b.say("shell %s", ns)
+	return shell{}
+}
 
 func (b *backend) PollRules(on bool) { b.say("poll %v", on) }
 

@@ -195,14 +195,102 @@ func TestPublishAnotherPort(t *testing.T) {
 	d.sees(":9000/tcp", "web-2:80")
 }
 
+func TestEveryModeGoesFromTheMenuToTheResult(t *testing.T) {
+	for _, m := range []struct{ key, title, map_ string }{
+		{"v", "create veth red", "├───┤"}, {"n", "create none alone", "no other link"}, {"h", "create host app", "lives right here"},
+		{"c", "create container side", "one namespace"}, {"o", "create overlay ov", "╞═════╡"}, {"m", "create macvlan mac", "do not hear each other"},
+		{"i", "create ipvlan ipv", "ipvlan l2"},
+	} {
+		t.Run(m.title, func(t *testing.T) {
+			d := built(t, 80, 24)
+			d.press("esc n " + m.key + " enter")
+			d.sees("Nothing is done yet")
+			d.press("enter y")
+			d.called("run " + m.title)
+			d.sees(m.map_, "done. z takes it back")
+			d.press("t")
+			d.sees("came out as they should", "✓")
+			d.press("esc z y")
+			d.called("undo ")
+		})
+	}
+}
+
+func TestAProofThatGoesWrongIsSeen(t *testing.T) {
+	d := built(t, 80, 24)
+	d.b.wrong = 1
+	d.press("t")
+	d.called("prove 7")
+	d.sees("✗ 1 of 7 did not come out as they should", "✗ web-1", "must fail")
+	d.b.wrong = 0
+	d.press("t")
+	d.sees("All 7 came out as they should")
+	d.b.fail = errors.New("prove: in web-1: no such namespace")
+	d.press("t")
+	d.sees("✗ could not be tried to the end", "no such namespace")
+}
+
+func TestSuggestionsFollowUntilOneWrites(t *testing.T) {
+	d := built(t, 80, 24)
+	d.press("esc n m tab tab right")
+	d.sees("‹ up0 ›", "10.10.0.0/24")
+	d.press("right")
+	d.seesNot("10.10.0.0/24")
+	d.press("tab ctrl+u")
+	d.typed("10.9.0.0/24")
+	d.press("shift+tab right")
+	d.sees("‹ up0 ›", "10.9.0.0/24")
+}
+
+func TestSingleActions(t *testing.T) {
+	d := built(t, 80, 24)
+	d.press("esc 2 j j j e")
+	d.sees("Change link host:v-web-1", "switch the link off", "plug it into a bridge — it is a port of web already")
+	d.press("t")
+	d.sees("Set the MTU of v-web-1 in host", "1500")
+	d.press("ctrl+u 9")
+	d.sees("✗ 9 is not 68 to 65535")
+	d.press("0 0 0 enter")
+	d.sees("ip link set v-web-1 mtu 9000", "1 step")
+	d.press("enter y")
+	d.called("run set MTU of v-web-1")
+	d.sees("Set MTU of v-web-1: done", "NAMESPACE")
+	d.press("ctrl+p")
+	d.typed("rename the")
+	d.sees("e r", "rename the link")
+	d.press("enter")
+	d.sees("Rename link v-web-1 in host")
+}
+
+func TestADirectActionThatCannotBeIsTold(t *testing.T) {
+	d := built(t, 120, 30)
+	d.press("esc 2 j e w")
+	d.sees("✗", "there is nothing to accept it from")
+	if len(d.m.stack) != 0 {
+		t.Error("a page opened")
+	}
+	d.press("1 G k k k e r") // pid:4312
+	d.seesNot("Rename namespace pid")
+}
+
+// That the shell has the terminal is for tests/e2e to see: only Bubble Tea can
+// give it.
+func TestShellIsOfTheSelectedNamespace(t *testing.T) {
+	d := built(t, 80, 24)
+	d.press("esc 1 G x")
+	d.called("shell web-2")
+}
+
 func TestReadOnlyLeavesOutWhatChanges(t *testing.T) {
 	d := newDrive(t, 80, 24, func(o *Options) { o.World = World{Label: "box", ReadOnly: "no CAP_NET_ADMIN"} })
 	d.send(SnapshotMsg{Snapshot: world()})
 	d.sees("HOST box", "read-only")
 	d.press("a")
-	d.seesNot("create bridge network")
+	d.seesNot("make a network")
 	d.press("esc ?")
-	d.seesNot("create bridge network")
+	d.seesNot("make a network")
+	d.seesNot("change this namespace")
+	d.seesNot("shell")
 	d.press("esc n")
 	d.sees("read-only: no CAP_NET_ADMIN")
 	if len(d.m.stack) != 0 {
@@ -389,7 +477,7 @@ func TestNoPageHasAKeyTwice(t *testing.T) {
 
 // Random keys, sizes and messages: nothing panics, and every screen fits.
 func TestRandomKeys(t *testing.T) {
-	keys := strings.Fields("j k g G tab shift+tab enter esc / : ? a n d z s S w space p y Y r i c C t x o P ! b v h m + 1 2 3 4 5 6 " +
+	keys := strings.Fields("j k g G tab shift+tab enter esc / : ? a n d z s S w space p y Y r i c C t x o P ! b v h m + e u 1 2 3 4 5 6 " +
 		"up down left right ctrl+p ctrl+d ctrl+u backspace 8 0 , web q")
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -130,6 +130,12 @@ var screens = []struct {
 		d.press("t")
 		return d
 	}},
+	{"change-namespace", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1 G e") }},
+	{"change-link", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "2 j j j e") }},
+	{"form-link", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1 e l") }},
+	{"form-route", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "3 e n tab tab 1") }},
+	{"preview-block", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "2 j j j e u") }},
+	{"menu-links", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "2 j j a") }},
 	{"form", func(t *testing.T, w, h int) *drive {
 		d := newDrive(t, w, h)
 		d.send(SnapshotMsg{Snapshot: world()})

@@ -90,11 +90,20 @@ func (b *backend) Shell(ns string) tea.ExecCommand {
 	shell := cmp.Or(os.Getenv("SHELL"), "/bin/sh")
 	c := exec.CommandContext(b.ctx, sandbox.Exe, "exec", ns, "--", shell)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return terminalCommand{c}
+	return terminalCommand{c, fmt.Sprintf("A shell in namespace %s. exit leads back to vethscope.", printable(ns))}
 }
 
 // terminalCommand is a program that has the terminal to itself while it runs.
-type terminalCommand struct{ *exec.Cmd }
+type terminalCommand struct {
+	*exec.Cmd
+	says string // at the beginning
+}
+
+// Run waits until the program has ended.
+func (c terminalCommand) Run() error {
+	fmt.Fprintln(os.Stdout, c.says)
+	return c.Cmd.Run()
+}
 
 // The terminal is set already.
 func (terminalCommand) SetStdin(io.Reader)  {}

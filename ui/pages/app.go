@@ -158,6 +158,10 @@ func (a *App) Update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case SnapshotMsg:
 		a.Snap = msg.Snapshot
+	case shellEnd:
+		if msg.err != nil {
+			return a.Toast(kit.Info, "the shell ended: "+msg.err.Error())
+		}
 	case historyMsg:
 		if msg.err != nil {
 			return a.Toast(kit.Failure, "read the list of changes: "+msg.err.Error())

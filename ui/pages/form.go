@@ -207,5 +207,5 @@ func (p *form) summary(th *kit.Theme, w int) []string {
 	case p.made == nil:
 		return []string{"", "  " + th.Warn.Render("Not yet: see what is marked ✗.")}
 	}
-	return []string{"", "  " + th.Good.Render("✓") + " " + th.Text.Render(plural(len(p.made.Steps), "step")+". Nothing is changed before you have seen them.")}
+	return []string{"", "  " + th.Good.Render("✓") + " " + th.Text.Render(plural(len(p.made.Steps), "step")+". Nothing is changed before you have seen "+map[bool]string{true: "it.", false: "them."}[len(p.made.Steps) == 1])}
 }

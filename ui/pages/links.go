@@ -218,16 +218,16 @@ func (p *links) Actions() []kit.Action {
 		}
 		return p.app.ownerOfLink(sel.ns, sel.Link)
 	}
+	none := func() string { return unless(ok, "nothing is selected") }
 	own := []kit.Action{
 		p.Toggle("enter"),
-		{ID: "capture.here", Binding: kit.Bind("c", "capture here"), Bar: 20, Run: p.capture, Disabled: func() string {
-			if !ok {
-				return "nothing is selected"
-			}
-			return ""
-		}},
+		{ID: "capture.here", Binding: kit.Bind("c", "capture here"), Bar: 20, Run: p.capture, Disabled: none},
 		p.app.deleteAction(owner, "select a link made here"),
 	}
+	if !ok {
+		sel = linkRow{&inventory.Namespace{Kind: inventory.KindHost, Name: hostEnd}, &inventory.Link{}}
+	}
+	own = append(own, p.app.change("change this link", "Change link "+sel.ns.Name+":"+sel.Name, cmp.Or(none(), nameless(sel.ns)), p.app.linkBlocks(sel.ns, sel.Link))...)
 	own = append(own, p.app.copyActions(func() (string, string) {
 		if !ok {
 			return "", ""

@@ -156,8 +156,14 @@ func (p *namespaces) Actions() []kit.Action {
 		}
 		return p.app.ownerOfNS(sel.Name)
 	}
-	own := []kit.Action{open, p.Toggle("o"),
+	shell := kit.Action{ID: "shell", Binding: kit.Bind("x", "shell in it"), Danger: true, Bar: 20, Disabled: none,
+		Run: func() tea.Cmd { return p.app.shell(sel.Name) }}
+	own := []kit.Action{open, p.Toggle("o"), shell,
 		p.app.deleteAction(owner, "select a namespace made here")}
+	if !ok {
+		sel = &inventory.Namespace{Kind: inventory.KindHost, Name: hostEnd}
+	}
+	own = append(own, p.app.change("change this namespace", "Change namespace "+sel.Name, none(), p.app.namespaceBlocks(sel))...)
 	own = append(own, p.app.copyActions(func() (string, string) {
 		if !ok {
 			return "", ""

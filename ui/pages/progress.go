@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -57,11 +58,14 @@ func newRun(app *App, title string, plans []*ops.Plan, result func() tea.Cmd) *p
 	return p
 }
 
+// shown are the modes of plans whose result is a page.
+var shown = []string{modeBridge, modeVeth, modeNone, modeHost, modeContainer, modeOverlay, modeMacvlan, modeIpvlan, "publish", "add", "connect"}
+
 // runPlan does a plan, and goes to what it made. What only changed something that
 // was there shows on the page where that stands.
 func runPlan(app *App, plan *ops.Plan) *progress {
 	return newRun(app, capital(plan.Title), []*ops.Plan{plan}, func() tea.Cmd {
-		if plan.On == "" && len(plan.Made.Containers) == 0 {
+		if !slices.Contains(shown, plan.Mode) {
 			return tea.Batch(app.Home(), app.Toast(kit.Success, capital(plan.Title)+": done. z takes it back."))
 		}
 		return app.Replace(newNetwork(app, cmp.Or(plan.On, plan.Name), plan))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -228,9 +229,10 @@ func (p *proofs) line(th *kit.Theme, i int, l proofWidths, w int) string {
 	if th.Plain {
 		sign = proofWord(r)
 	}
-	line := "  " + sign + " " + th.Strong.Render(kit.Fit(kit.Safe(pr.From), l.from)) + "  " +
-		th.Text.Render(kit.Fit(proofText(pr), l.what)) + "  " + style.Render(kit.Safe(result))
-	return kit.Cut(line, w-1)
+	head := "  " + sign + " " + th.Strong.Render(kit.Fit(kit.Safe(pr.From), l.from)) + "  " +
+		th.Text.Render(kit.Fit(proofText(pr), l.what)) + "  "
+	result = strings.TrimPrefix(kit.Safe(result), kit.Safe(pr.Kind+" "+pr.Target+": ")) // it stands before
+	return kit.Cut(head+style.Render(kit.CutMiddle(result, w-1-kit.Width(head))), w-1)
 }
 
 // proofWord says for a screen reader what came of a proof.

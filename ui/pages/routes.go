@@ -172,6 +172,14 @@ func (p *routes) Tell() string {
 	return s
 }
 
+// whyNot says why a route cannot be changed, "" if it can.
+func (p *routes) whyNot(r routeRow, ok bool) string {
+	if !ok {
+		return "nothing is selected"
+	}
+	return nameless(r.ns)
+}
+
 func (p *routes) Actions() []kit.Action {
 	p.sync()
 	sel, ok := p.Selected()
@@ -183,6 +191,10 @@ func (p *routes) Actions() []kit.Action {
 			return nil
 		}},
 	}
+	if !ok {
+		sel = routeRow{ns: &inventory.Namespace{Kind: inventory.KindHost, Name: hostEnd}, Route: &inventory.Route{}}
+	}
+	own = append(own, p.app.change("change this route", "Change route "+sel.Dst+" of "+sel.ns.Name, p.whyNot(sel, ok), p.app.routeBlocks(sel.ns, sel.Route))...)
 	own = append(own, p.app.copyActions(func() (string, string) {
 		if !ok {
 			return "", ""

@@ -277,6 +277,7 @@ func (p *rules) Actions() []kit.Action {
 		}},
 		p.app.deleteAction(owner, "select a rule made here"),
 	}
+	own = append(own, p.app.change("add a rule", "Add a rule", "", p.app.ruleBlocks())...)
 	own = append(own, p.app.copyActions(func() (string, string) {
 		if !ok {
 			return "", ""
