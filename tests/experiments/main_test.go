@@ -48,7 +48,7 @@ shows() { text=$1; shift; vethscope "$@" >/run/said 2>&1; grep -q -e "$text" /ru
 hides() { text=$1; shift; vethscope "$@" >/run/said 2>&1; if grep -q -e "$text" /run/said; then fail "vethscope $* shows $text: $(cat /run/said)"; fi; }
 ping() { works ping -c 1 "$@"; }
 noping() { text=$1; shift; fails "$text" ping -c 1 "$@"; }
-state() { ip -o link | sed 's/state [A-Z]*//'; ip -o addr; ip route; ip -6 route | sort; ls /run/netns; nft list ruleset; sysctl net.ipv4.ip_forward; ls /run/vethscope/journal; }
+state() { ip -o link | sed 's/state [A-Z]*//'; ip -o addr | sed 's/ tentative//'; ip route; ip -6 route | sort; ls /run/netns; nft list ruleset; sysctl net.ipv4.ip_forward; ls /run/vethscope/journal; }
 mkdir -p /run/vethscope/journal; : > /run/vethscope/journal/lock
 `
 
@@ -74,4 +74,18 @@ func experiment(t *testing.T, script string) {
 	if strings.Contains(string(out), "SKIP: ") {
 		t.Skip(strings.TrimSpace(string(out)))
 	}
+}
+
+// inSandbox runs a script in a fresh world and returns what it printed; the
+// script must succeed.
+func inSandbox(t *testing.T, script string) (out, errout string) {
+	t.Helper()
+	cmd := exec.Command(binary, "sandbox", "--", "sh", "-c", script)
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s%s", err, &stdout, &stderr)
+	}
+	return stdout.String(), stderr.String()
 }
