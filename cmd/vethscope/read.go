@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -49,10 +50,14 @@ func newReadCmd() *cobra.Command {
 				return err
 			}
 			defer file.Close()
+			w := bufio.NewWriter(cmd.OutOrStdout())
 			if f.about {
-				err = readAbout(cmd.OutOrStdout(), file, f.output)
+				err = readAbout(w, file, f.output)
 			} else {
-				err = readPackets(cmd.Context(), cmd.OutOrStdout(), file, display, f)
+				err = readPackets(cmd.Context(), w, file, display, f)
+			}
+			if ferr := w.Flush(); err == nil {
+				err = ferr
 			}
 			if d := file.Damage(); err == nil && d != nil {
 				err = fmt.Errorf("read %s: %d packets, then %w", args[0], file.Len(), d)
