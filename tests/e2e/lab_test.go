@@ -26,7 +26,7 @@ func TestLabFile(t *testing.T) {
 		vethscope apply shop.yaml -o sh > shop.sh
 		state | diff before -
 		vethscope apply shop.yaml --prove
-		vethscope ping -c 1 -n web-1 store
+		vethscope ping -c 10 -n web-1 store
 		vethscope prove -f shop.yaml -o json > /dev/null
 		vethscope create bridge other --subnet 172.20.0.0/24 --no-dns
 		state | grep -v jsonl > made
@@ -40,7 +40,7 @@ func TestLabFile(t *testing.T) {
 		state | grep -v jsonl | diff made -
 		vethscope delete -f again.yaml > /dev/null
 		state | diff before -
-		sh -e shop.sh; vethscope ping -c 1 -n web-1 172.18.0.4
+		sh -e shop.sh; vethscope ping -c 10 -n web-1 172.18.0.4
 		echo ==; vethscope apply --list; vethscope apply bridge-nat --show | grep 'lab: bridge-nat'`).must(t)
 	for _, want := range []string{"nothing was changed", "it is published", "came out as they should", "connect db-1 to network web", "two-networks"} {
 		if !strings.Contains(r.out, want) {

@@ -22,10 +22,10 @@ func TestSecondNetwork(t *testing.T) {
 		never vethscope ping -c 1 -n web-1 172.19.0.2
 		vethscope connect web db-1 --alias store
 		ip -n db-1 -br addr; ip -n db-1 route
-		echo ==; for name in web-2 db-1 store web-2.web; do vethscope ping -c 1 -n web-1 $name; done
-		vethscope ping -c 1 -n db-1 web-1
+		echo ==; for name in web-2 db-1 store web-2.web; do vethscope ping -c 10 -n web-1 $name; done
+		vethscope ping -c 10 -n db-1 web-1
 		vethscope add web --containers 2
-		vethscope ping -c 1 -n store web-4 2>/dev/null || vethscope ping -c 1 -n db-1 web-4
+		vethscope ping -c 10 -n store web-4 2>/dev/null || vethscope ping -c 1 -n db-1 web-4
 		vethscope publish web 9000:80@db-1
 		vethscope serve -n db-1 80 & server=$!; sleep 0.5
 		vethscope get -n outside http://10.10.0.1:9000/
@@ -96,9 +96,9 @@ func TestIsolation(t *testing.T) {
 		never vethscope get -n db-1 http://172.18.0.2/ 2>/dev/null
 		vethscope get -n db-1 http://10.10.0.1:8080/
 		vethscope get -n web-1 http://10.10.0.1:5432/
-		vethscope ping -c 1 -n open-1 172.18.0.2
-		vethscope ping -c 1 -n web-1 172.20.0.2
-		vethscope ping -c 1 -n web-1 10.10.0.2
+		vethscope ping -c 10 -n open-1 172.18.0.2
+		vethscope ping -c 10 -n web-1 172.20.0.2
+		vethscope ping -c 10 -n web-1 10.10.0.2
 		vethscope delete db; vethscope create bridge db --subnet 172.19.0.0/24
 		never vethscope ping -c 1 -n web-1 172.19.0.2`).must(t)
 }
