@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -159,11 +160,13 @@ func (n *savedNetns) readLink(ns, name string) (*savedLink, error) {
 		if err := end.keepsQueues(); err != nil {
 			return nil, err
 		}
-		child, err := carried(end.NS, end.Index)
+		// What lies on it in the namespace itself is kept, too.
+		elsewhere := slices.DeleteFunc(namedNamespaces(), func(other string) bool { return other == ns })
+		child, err := carried(end.NS, end.Index, elsewhere)
 		if err != nil {
 			return nil, err
 		}
-		if child != "" && !strings.HasSuffix(child, " in "+ns) {
+		if child != "" {
 			return nil, fmt.Errorf("link %s carries %s, which would be deleted with it: delete that first", end.Name, child)
 		}
 	}

@@ -260,9 +260,10 @@ func namedNamespaces() []string {
 	return names
 }
 
-// carried says which link lies on the one with this index in ns: a macvlan, say.
-func carried(ns string, index int) (string, error) {
-	for _, other := range namedNamespaces() {
+// carried says which link of the namespaces lies on the one with this index in
+// ns: a macvlan, say.
+func carried(ns string, index int, namespaces []string) (string, error) {
+	for _, other := range namespaces {
 		var child string
 		err := in(other, func(*netlink.Handle) error {
 			id := -1

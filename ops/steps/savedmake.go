@@ -76,7 +76,7 @@ func (s *savedLink) keepsQueues() error {
 
 // carriesNothing refuses a link that others lie on: they would go with it.
 func (s *savedLink) carriesNothing() error {
-	child, err := carried(s.NS, s.Index)
+	child, err := carried(s.NS, s.Index, namedNamespaces())
 	if err == nil && child != "" {
 		err = fmt.Errorf("link %s carries %s, which would be deleted with it: delete that first", s.Name, child)
 	}
