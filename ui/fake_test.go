@@ -144,6 +144,12 @@ func (b *backend) Delete(_ context.Context, name string) error {
 	return b.fail
 }
 
+func (b *backend) DeleteLab(_ context.Context, name string) error {
+	b.say("delete lab %s", name)
+	b.history = slices.DeleteFunc(b.history, func(e ops.Entry) bool { return e.Lab == name })
+	return b.fail
+}
+
 func (b *backend) History(context.Context) ([]ops.Entry, error) { return b.history, nil }
 
 func (b *backend) Capture(_ context.Context, points []capture.Point) error {

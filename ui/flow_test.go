@@ -230,6 +230,27 @@ func TestAProofThatGoesWrongIsSeen(t *testing.T) {
 	d.sees("✗ could not be tried to the end", "no such namespace")
 }
 
+func TestALabIsMadeTriedAndTakenBack(t *testing.T) {
+	d := newDrive(t, 80, 24)
+	d.send(SnapshotMsg{Snapshot: world()})
+	d.press("n l /")
+	d.typed("two bridge")
+	d.press("enter enter")
+	d.sees("make lab two-networks", "Nothing is done yet")
+	d.press("enter")
+	d.sees("Make lab two-networks?", "[ No ]")
+	d.press("y")
+	if len(d.b.history) < 2 {
+		t.Fatalf("%d networks were made of a lab with two:\n%s", len(d.b.history), d.look())
+	}
+	d.sees("lab two-networks", "Two bridge networks", "try what it can")
+	d.press("t")
+	d.sees("proofs of lab two-networks", "came out as they should")
+	d.press("esc d y")
+	d.called("delete lab two-networks")
+	d.sees("lab two-networks is deleted")
+}
+
 func TestSuggestionsFollowUntilOneWrites(t *testing.T) {
 	d := built(t, 80, 24)
 	d.press("esc n m tab tab right")

@@ -130,6 +130,20 @@ var screens = []struct {
 		d.press("t")
 		return d
 	}},
+	{"labs", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.press("n l")
+		return d
+	}},
+	{"result-lab", func(t *testing.T, w, h int) *drive {
+		d := newDrive(t, w, h)
+		d.send(SnapshotMsg{Snapshot: world()})
+		d.press("n l /")
+		d.typed("two bridge")
+		d.press("enter enter enter y")
+		return d
+	}},
 	{"change-namespace", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1 G e") }},
 	{"change-link", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "2 j j j e") }},
 	{"form-link", func(t *testing.T, w, h int) *drive { return built2(t, w, h, "1 e l") }},

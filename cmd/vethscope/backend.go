@@ -61,6 +61,14 @@ func (b *backend) Delete(ctx context.Context, name string) error {
 	})
 }
 
+// DeleteLab implements ui.Backend.
+func (b *backend) DeleteLab(ctx context.Context, name string) error {
+	return b.change(func() error {
+		_, err := deleteLab(ctx, b.executor(), name)
+		return err
+	})
+}
+
 func titles(entries []ops.Entry) string {
 	out := make([]string, len(entries))
 	for i, e := range entries {

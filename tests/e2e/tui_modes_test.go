@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -97,6 +98,41 @@ func TestTUISingleActions(t *testing.T) {
 	s.waitFor("alive 2")
 	s.keys("exit", "enter")
 	s.waitFor("2 Links", "outside", "2 namespaces")
+	s.keys("q")
+	if got := s.status(); got != 0 {
+		t.Errorf("q: exit status %d", got)
+	}
+	s.tidy()
+}
+
+// TestTUILab makes one of the labs, two networks and a container in both, tries
+// all that it shows, and takes it back.
+func TestTUILab(t *testing.T) {
+	s := open(t, 80, 24)
+	s.waitFor("outside", "10.10.0.2")
+	s.keys("n")
+	s.waitFor("Make what?")
+	s.keys("l")
+	s.waitFor("two-networks", "What it makes")
+	s.keys("/")
+	s.keys(strings.Split("kept apart", "")...)
+	s.waitFor("1 of 12")
+	s.keys("enter", "enter")
+	s.waitFor("make lab two-networks", "Nothing is done yet")
+	s.keys("enter")
+	s.waitFor("[ No ]")
+	time.Sleep(500 * time.Millisecond)
+	s.keys("y")
+	s.waitFor("lab two-networks", "front-1", "proofs, all at once")
+	s.keys("t")
+	s.waitFor("came out as they should")
+	s.keys("esc")
+	s.waitFor("front-1")
+	s.keys("d")
+	s.waitFor("Delete lab two-networks")
+	time.Sleep(500 * time.Millisecond)
+	s.keys("y")
+	s.waitFor("2 namespaces · 4 links · 0 rules")
 	s.keys("q")
 	if got := s.status(); got != 0 {
 		t.Errorf("q: exit status %d", got)

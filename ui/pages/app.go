@@ -29,6 +29,8 @@ type Backend interface {
 	Undo(ctx context.Context, id string) (title string, err error)
 	// Delete takes back the change that made name and those that build on it.
 	Delete(ctx context.Context, name string) error
+	// DeleteLab takes back all that belongs to a lab.
+	DeleteLab(ctx context.Context, name string) error
 	// History is every change that has not been taken back, the newest first.
 	History(ctx context.Context) ([]ops.Entry, error)
 	// Capture starts a new capture at these points and ends the one before.
@@ -127,7 +129,9 @@ func (a *App) Samples() []kit.Page {
 		newPreview(a, &ops.Plan{}),
 		&progress{app: a, title: "progress"},
 		&network{app: a, mode: modeBridge},
-		newProofs(a, ""),
+		newProofs(a, "", func() []ops.Proof { return nil }),
+		newLabs(a),
+		newLabResult(a, "", ""),
 	}
 }
 

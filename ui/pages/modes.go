@@ -52,6 +52,9 @@ func (a *App) growers() []maker {
 	}
 }
 
+// labKey opens the page of the labs from the menu of what can be made.
+const labKey = "l"
+
 // Makers are the actions that make something, each under a key of the menu that
 // n opens.
 func (a *App) Makers() []kit.Action {
@@ -63,7 +66,8 @@ func (a *App) Makers() []kit.Action {
 		out = append(out, kit.Action{ID: "new." + m.id, Binding: kit.Chord(NewKey, m.key, m.does), Danger: true,
 			Disabled: m.why, Section: "Make", Run: func() tea.Cmd { return a.Push(m.form(a)) }})
 	}
-	return out
+	return append(out, kit.Action{ID: "new.lab", Binding: kit.Chord(NewKey, labKey, "make one of the labs"), Danger: true,
+		Disabled: a.reading, Section: "Make", Run: func() tea.Cmd { return a.Push(newLabs(a)) }})
 }
 
 // NewMenu is the menu of what can be made, with a line on each.
@@ -77,6 +81,8 @@ func (a *App) NewMenu() kit.Dialog {
 	}
 	list("A network, or a container", a.makers())
 	list("On a network that is there", a.growers())
+	items = append(items, kit.Item{Text: "labs       the experiments, ready made: several networks each", Key: labKey, Why: a.reading(),
+		Section: "Several networks at once", Run: func() tea.Cmd { return a.Push(newLabs(a)) }})
 	return kit.NewChooser("Make what?", false, items)
 }
 

@@ -9,20 +9,24 @@ import (
 	"vethscope/ui/kit"
 )
 
-// preview shows every step of a plan before anything is done.
+// preview shows every step of plans before anything is done.
 type preview struct {
-	app  *App
-	plan *ops.Plan
-	list stepList
+	app   *App
+	title string // what is to be done
+	plans []*ops.Plan
+	back  string           // what takes it back
+	run   func() *progress // does it
+	list  stepList
 }
 
+// newPreview shows one plan.
 func newPreview(app *App, plan *ops.Plan) *preview {
-	p := &preview{app: app, plan: plan}
+	p := &preview{app: app, title: plan.Title, plans: []*ops.Plan{plan}, back: "z", run: func() *progress { return runPlan(app, plan) }}
 	p.list.set(plan.Steps)
 	return p
 }
 
-func (p *preview) Title() string              { return words("preview", p.plan.Title) }
+func (p *preview) Title() string              { return words("preview", p.title) }
 func (p *preview) Update(msg tea.Msg) tea.Cmd { return nil }
 
 func (p *preview) Tell() string {
@@ -30,10 +34,12 @@ func (p *preview) Tell() string {
 }
 
 func (p *preview) View(th *kit.Theme, w, h int) string {
-	head := []string{"", "  " + th.Strong.Render(plural(len(p.plan.Steps), "step")) +
-		th.Dim.Render(fmt.Sprintf(" to %s in the %s. Nothing is done yet.", kit.Safe(p.plan.Title), p.app.World.Name()))}
-	for _, n := range p.plan.Notes {
-		head = append(head, indented(styled(th.Warn.Render, kit.Wrap("! "+kit.Safe(n), w-4)), "  ", 4)...)
+	head := []string{"", "  " + th.Strong.Render(plural(len(p.list.steps), "step")) +
+		th.Dim.Render(fmt.Sprintf(" to %s in the %s. Nothing is done yet.", kit.Safe(p.title), p.app.World.Name()))}
+	for _, plan := range p.plans {
+		for _, n := range plan.Notes {
+			head = append(head, indented(styled(th.Warn.Render, kit.Wrap("! "+kit.Safe(n), w-4)), "  ", 4)...)
+		}
 	}
 	head = append(head, "")
 	return kit.Block(head, w, len(head)) + "\n" + p.list.View(th, w, max(0, h-len(head)))
@@ -46,11 +52,15 @@ func (p *preview) Actions() []kit.Action {
 }
 
 func (p *preview) ask() tea.Cmd {
+	var list []string
+	for _, plan := range p.plans {
+		list = append(list, objects(plan.Mode, plan.Name, plan.Made, plan.Steps)...)
+	}
 	p.app.Ask(&kit.Confirm{
-		Ask:     capital(p.plan.Title) + "?",
-		Objects: objects(p.plan.Mode, p.plan.Name, p.plan.Made, p.plan.Steps),
-		Note:    fmt.Sprintf("%s in the %s. z takes it back.", plural(len(p.plan.Steps), "step"), p.app.World.Name()),
-		Yes:     func() tea.Cmd { return p.app.Replace(runPlan(p.app, p.plan)) },
+		Ask:     capital(p.title) + "?",
+		Objects: list,
+		Note:    fmt.Sprintf("%s in the %s. %s takes it back.", plural(len(p.list.steps), "step"), p.app.World.Name(), p.back),
+		Yes:     func() tea.Cmd { return p.app.Replace(p.run()) },
 	})
 	return nil
 }

@@ -50,11 +50,7 @@ func newRun(app *App, title string, plans []*ops.Plan, result func() tea.Cmd) *p
 	ctx, cancel := context.WithCancel(app.Context)
 	p := newProgress(app, title, func() (string, error) { return "", app.Backend.Run(ctx, plans) })
 	p.plans, p.cancel, p.after = plans, cancel, result
-	var steps []ops.Step
-	for _, plan := range plans {
-		steps = append(steps, plan.Steps...)
-	}
-	p.list.set(steps)
+	p.list.set(allSteps(plans))
 	return p
 }
 

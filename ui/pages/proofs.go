@@ -30,6 +30,7 @@ type ProofRun struct {
 type proofs struct {
 	app    *App
 	name   string
+	of     func() []ops.Proof // those that there are now
 	run    *ProofRun
 	cancel context.CancelFunc
 	result []*ProofMsg // nil where nothing is known yet
@@ -56,14 +57,14 @@ func (a *App) proofsOf(name string) []ops.Proof {
 	return out
 }
 
-func newProofs(app *App, name string) *proofs {
-	p := &proofs{app: app, name: name}
+func newProofs(app *App, name string, of func() []ops.Proof) *proofs {
+	p := &proofs{app: app, name: name, of: of}
 	p.reset()
 	return p
 }
 
 func (p *proofs) reset() {
-	p.run = &ProofRun{Proofs: p.app.proofsOf(p.name)}
+	p.run = &ProofRun{Proofs: p.of()}
 	p.result = make([]*ProofMsg, len(p.run.Proofs))
 	p.over, p.err, p.top = false, nil, 0
 }
@@ -257,13 +258,16 @@ func (p *proofs) Actions() []kit.Action {
 		func() int { return p.lines }, func() int { return p.page })...)
 }
 
+// tryText is what the key t does on the page of a result.
+const tryText = "try what it can and cannot"
+
 // proveAction tries what can be tried on a network.
 func (a *App) proveAction(name string) kit.Action {
-	return kit.Action{ID: "prove", Binding: kit.Bind("t", "try what it can and cannot"), Bar: 11,
+	return kit.Action{ID: "prove", Binding: kit.Bind("t", tryText), Bar: 11,
 		Disabled: func() string {
 			if len(a.proofsOf(name)) == 0 {
 				return "there is nothing to try on " + name
 			}
 			return ""
-		}, Run: func() tea.Cmd { return a.Push(newProofs(a, name)) }}
+		}, Run: func() tea.Cmd { return a.Push(newProofs(a, name, func() []ops.Proof { return a.proofsOf(name) })) }}
 }
