@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -105,6 +106,7 @@ func nameServers(ns string) []netip.Addr {
 			}
 		}
 	}
+	slices.SortFunc(out, netip.Addr.Compare)
 	return out
 }
 

@@ -1,8 +1,9 @@
 // Package dns answers questions about the names of one network's containers, as
 // Docker's embedded server does for user-defined networks. It answers A, AAAA
-// and PTR for them with authority (RFC 1035), and forwards nothing: a name that
-// could only be one of the network's does not exist (NXDOMAIN), and all others
-// are refused (REFUSED), so that a client with another server goes on to that.
+// and PTR for them with authority (RFC 1035), and forwards nothing: what would lie
+// in the network's own domain or subnet does not exist (NXDOMAIN), and all else is
+// refused (REFUSED). After a refusal a client goes on to its next server, as that
+// of a second network, which NXDOMAIN would keep it from.
 package dns
 
 import (
@@ -64,7 +65,7 @@ func (z *Zone) resolve(m *dns.Msg, q dns.Question) {
 	case i >= 0:
 		m.Authoritative = true
 		m.Answer = addresses(q, z.Hosts[i].Addrs)
-	case ours || !strings.Contains(name, "."):
+	case ours:
 		m.Authoritative = true
 		m.Rcode = dns.RcodeNameError
 	default:

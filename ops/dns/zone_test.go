@@ -49,11 +49,11 @@ func TestAnswers(t *testing.T) {
 		{inside, "my.shop", "A", "NOERROR 172.18.0.3"},
 		{inside, "db", "AAAA", "NOERROR"}, // it exists, without such an address
 		{inside, "db", "MX", "NOERROR"},
-		{inside, "web-3", "A", "NXDOMAIN"},
+		{inside, "web-3", "A", "REFUSED"},
 		{inside, "web-3.web", "A", "NXDOMAIN"},
 		{inside, "a.b.web", "A", "NXDOMAIN"},
 		{inside, "example.org", "A", "REFUSED"},
-		{inside, ".", "NS", "NXDOMAIN"},
+		{inside, ".", "NS", "REFUSED"},
 		{inside, "2.0.18.172.in-addr.arpa", "PTR", "NOERROR web-1.web."},
 		{inside, "3.0.18.172.in-addr.arpa", "PTR", "NOERROR db-1.web."},
 		{inside, "2.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.1.d.f.ip6.arpa", "PTR", "NOERROR web-1.web."},

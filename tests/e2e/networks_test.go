@@ -115,6 +115,9 @@ func TestNames(t *testing.T) {
 		vethscope exec web-1 -- getent ahostsv6 web-1.web
 		never vethscope exec web-1 -- getent hosts web-3
 		cat /etc/resolv.conf | diff /run/before -; rm /run/before
+		vethscope create bridge db --subnet 172.19.0.0/24 >/dev/null
+		vethscope connect db web-1 >/dev/null; for name in db-1 web-2; do vethscope exec web-1 -- getent ahostsv4 $name; done
+		vethscope delete db >/dev/null
 		ls /run; pgrep -fc '^vethscope dns'
 		pkill -9 -f '^vethscope dns'
 		never vethscope ping -c 1 -n web-1 web-2 2>/dev/null
@@ -124,7 +127,7 @@ func TestNames(t *testing.T) {
 	if strings.HasPrefix(r.out, "SKIP") {
 		t.Skip("no /etc/resolv.conf here")
 	}
-	for _, want := range []string{"172.18.0.3", "web-2.web", "fd18::2", "netns\nvethscope\n1\n"} {
+	for _, want := range []string{"172.18.0.3", "web-2.web", "fd18::2", "172.19.0.2", "netns\nvethscope\n1\n"} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("no %q in\n%s", want, r.out)
 		}
