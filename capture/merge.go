@@ -29,9 +29,14 @@ type run struct {
 	spare   []entry // the slice that the reader fills next
 }
 
-// settleTime is how long the packets of a single point wait: the kernel stamps
-// them before it puts them into the ring, and may be interrupted in between.
-const settleTime = time.Millisecond
+const (
+	// settleTime is how long the packets of a single point wait: the kernel
+	// stamps them before it puts them into the ring, and may be interrupted in
+	// between.
+	settleTime = 100 * time.Microsecond
+	// leastWait is for what comes with no further block: most do.
+	leastWait = 2 * time.Millisecond
+)
 
 // run merges until all points have ended and all is in the store, or until the
 // session is closed.
@@ -93,7 +98,7 @@ func (m *merger) next(now int64, hold time.Duration) time.Duration {
 	if oldest == endOfTime {
 		return 0
 	}
-	return max(time.Duration(oldest-now)+hold, 500*time.Microsecond)
+	return max(time.Duration(oldest-now)+hold, leastWait)
 }
 
 // take adds what was read, and keeps the other slice for the reader.

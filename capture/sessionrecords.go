@@ -8,7 +8,7 @@ const recordBatch = 512
 // Records hands out all packets of all points, decoded, in the order of the
 // kernel's timestamps, in batches. It is closed when every point has ended, or
 // after Stop or Close. A packet is final, and handed out, one block timeout and
-// 5 ms after it was seen, and 1 ms after it was read when there is one point.
+// 5 ms after it was seen, and sooner when there is one point.
 // When the reader of the channel is slow, packets are skipped and counted; they
 // do not pile up. Decoding costs about a microsecond a packet: who needs no
 // more than a summary, or not every packet, asks the Store.
@@ -105,6 +105,7 @@ func (st *Store) take(most, lag int) (batch []*Record, points []uint16) {
 	for i := range batch {
 		r := st.order[st.follows%size]
 		batch[i], points[i] = st.record(r), st.brief(r).Point
+		batch[i].Serial = st.follows
 		st.follows++
 	}
 	return batch, points

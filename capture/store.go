@@ -150,7 +150,6 @@ func (st *Store) add(refs []ref) {
 			st.evict()
 		}
 		st.order[st.next%size] = r
-		st.brief(r).Serial = st.next
 		st.next++
 	}
 	st.wake()
@@ -239,7 +238,9 @@ func (st *Store) View(serial uint64, dst []Brief) int {
 	}
 	n := min(len(dst), int(st.next-serial))
 	for i := range n {
-		dst[i] = *st.brief(st.order[(serial+uint64(i))%uint64(len(st.order))])
+		dst[i] = *st.brief(st.order[serial%uint64(len(st.order))])
+		dst[i].Serial = serial // in the store it is where the packet stands
+		serial++
 	}
 	return n
 }
@@ -254,6 +255,7 @@ func (st *Store) Record(serial uint64) (rec *Record, ok bool) {
 	}
 	r := st.order[serial%uint64(len(st.order))]
 	rec = st.record(r)
+	rec.Serial = serial
 	point := int(st.brief(r).Point)
 	st.mu.Unlock()
 
@@ -271,7 +273,7 @@ func (st *Store) record(r ref) *Record {
 	c, i := st.chunks[r.chunk()], r.index()
 	b := &c.briefs[i]
 	return &Record{
-		Serial: b.Serial, Point: st.points[b.Point], Time: time.Unix(0, b.Time), Outgoing: b.Outgoing, Offload: b.Offload,
+		Point: st.points[b.Point], Time: time.Unix(0, b.Time), Outgoing: b.Outgoing, Offload: b.Offload,
 		Length: int(b.Length), Data: slices.Clone(c.data[c.at[i] : c.at[i]+b.Kept]), unframed: !c.framed,
 	}
 }

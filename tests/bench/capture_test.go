@@ -1,0 +1,244 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vethscope/capture"
+	"vethscope/ops/netns"
+	"vethscope/ops/sandbox/sandboxtest"
+)
+
+// watcher is one way to watch the wire.
+type watcher struct {
+	name    string
+	program string // that must be installed; "" for ours
+	args    func(dir string) []string
+	ready   time.Duration // from opening the socket until it is at work
+	// seen reads how many packets it has captured, from what it wrote.
+	seen func(stdout, stderr *lines) (int, error)
+}
+
+var watchers = []watcher{
+	{name: "vethscope", seen: ours},
+	{name: "tcpdump -w /dev/null", program: "tcpdump", ready: 300 * time.Millisecond, seen: said(`(\d+) packets? captured`),
+		args: func(string) []string { return []string{"-i", "eth0", "-w", "/dev/null"} }},
+	{name: "tcpdump -n", program: "tcpdump", ready: 300 * time.Millisecond, seen: said(`(\d+) packets? captured`),
+		args: func(string) []string { return []string{"-n", "-i", "eth0"} }},
+	{name: "dumpcap", program: "dumpcap", ready: 300 * time.Millisecond, seen: said(`received/dropped on interface .*?: (\d+)/`),
+		args: func(dir string) []string { return []string{"-q", "-i", "eth0", "-w", filepath.Join(dir, "dumpcap")} }},
+	{name: "tshark -n", program: "tshark", ready: time.Second, seen: counted,
+		args: func(string) []string { return []string{"-n", "-l", "-i", "eth0"} }},
+}
+
+func said(pattern string) func(stdout, stderr *lines) (int, error) {
+	re := regexp.MustCompile(pattern)
+	return func(_, stderr *lines) (int, error) {
+		m := re.FindStringSubmatch(stderr.all())
+		if m == nil {
+			return 0, fmt.Errorf("no count in %q", stderr.all())
+		}
+		return strconv.Atoi(m[1])
+	}
+}
+
+func counted(stdout, _ *lines) (int, error) { return stdout.count(), nil }
+
+func ours(stdout, _ *lines) (int, error) {
+	var r watchReport
+	err := json.Unmarshal([]byte(stdout.last()), &r)
+	return r.Captured, err
+}
+
+// sample is what one watcher has done with what was sent.
+type sample struct {
+	sent, seen int
+	cpu        time.Duration
+}
+
+// perPacket is in microseconds.
+func (s sample) perPacket() float64 {
+	return float64(s.cpu.Nanoseconds()) / 1000 / float64(max(s.seen, 1))
+}
+func (s sample) captured() float64 { return 100 * float64(s.seen) / float64(max(s.sent, 1)) }
+
+// measureWatcher lets a watcher watch while o is sent.
+func measureWatcher(t testing.TB, w watcher, o order) sample {
+	t.Helper()
+	cmd, err := w.command(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, errs := pipes(t, cmd)
+	if err := start("to", watcherCPU, cmd); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := readLines(out), readLines(errs)
+	ns := netns.Path("to")
+	if w.program == "tcpdump" {
+		ns = fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid)
+		moveWire(t, cmd.Process.Pid)
+		_, _ = io.WriteString(stdin, "go\n")
+	}
+	for deadline := time.Now().Add(20 * time.Second); sockets(t, ns) == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not begin: %s", w.name, stderr.all())
+		}
+	}
+	time.Sleep(w.ready)
+	if w.program == "" {
+		<-stdout.first
+	}
+	began := cpuTree(cmd.Process.Pid)
+	report := send(t, "from", o)
+	time.Sleep(time.Second) // what is on its way
+	used := cpuTree(cmd.Process.Pid) - began
+	if w.program == "" {
+		_ = stdin.Close()
+	} else {
+		_ = cmd.Process.Signal(unix.SIGINT)
+	}
+	<-stdout.done
+	<-stderr.done
+	_ = cmd.Wait() // tshark's status is that of its signal
+	seen, err := w.seen(stdout, stderr)
+	if err != nil {
+		t.Fatalf("%s: %v: %s", w.name, err, stderr.all())
+	}
+	return sample{report.Sent, seen, used}
+}
+
+func (w watcher) command(t testing.TB, dir string) (*exec.Cmd, error) {
+	if w.program == "" {
+		return role("watch", watchOrder{Points: []capture.Point{{NS: "to", Link: "eth0"}}})
+	}
+	tool := sandboxtest.Tool(t, w.program)
+	if w.program != "tcpdump" {
+		return exec.Command(tool, w.args(dir)...), nil
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { null.Close() })
+	cmd := exec.Command("sh", append([]string{"-c", `read go; exec "$@"`, "sh", tool}, w.args(dir)...)...)
+	cmd.Stdout = null
+	// As root it wants to become somebody else, and there is nobody else in a
+	// sandbox. So it is made an ordinary user with what it needs, in a network
+	// namespace where that counts.
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}},
+		AmbientCaps: []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN},
+	}
+	return cmd, nil
+}
+
+// TestWatchersSeeWhatIsSent proves that what is measured does what it claims.
+func TestWatchersSeeWhatIsSent(t *testing.T) {
+	for _, w := range watchers {
+		t.Run(w.name, func(t *testing.T) {
+			if w.program != "" {
+				sandboxtest.Tool(t, w.program)
+			}
+			wire(t)
+			s := measureWatcher(t, w, order{Link: "eth0", Rate: 2000, For: 300 * time.Millisecond})
+			if s.sent == 0 || s.seen != s.sent || s.cpu <= 0 {
+				t.Errorf("%d of %d packets, %v of a processor", s.seen, s.sent, s.cpu)
+			}
+		})
+	}
+}
+
+// rates are packets a second; 0 is the most that the machine sends.
+var rates = []int{100_000, 400_000, 0}
+
+// BenchmarkCapture watches one wire with every tool, in rounds with the tools
+// shuffled, and tells the median of what each took for a packet, what part of
+// what was sent it saw, and the median of how many times more it took than we.
+func BenchmarkCapture(b *testing.B) {
+	for _, rate := range rates {
+		b.Run(rateName(rate), func(b *testing.B) {
+			all := map[string][]sample{}
+			for range rounds() {
+				for _, i := range rand.Perm(len(watchers)) {
+					w := watchers[i]
+					if w.program != "" && (!installed(w.program) || os.Getenv("VETHSCOPE_BENCH_ONLY") != "") {
+						continue
+					}
+					b.Run("", func(b *testing.B) {
+						wire(b)
+						all[w.name] = append(all[w.name], measureWatcher(b, w, order{Link: "eth0", Rate: rate, For: 5 * time.Second}))
+					})
+				}
+			}
+			report(b, all)
+		})
+	}
+}
+
+func rateName(rate int) string {
+	if rate == 0 {
+		return "max"
+	}
+	return fmt.Sprint(rate/1000, "k")
+}
+
+// rounds is how often everything is measured.
+func rounds() int {
+	if n, err := strconv.Atoi(os.Getenv("VETHSCOPE_BENCH_ROUNDS")); err == nil {
+		return n
+	}
+	return 5
+}
+
+func installed(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// report prints a table. The ratios are taken round by round.
+func report(b *testing.B, all map[string][]sample) {
+	for _, w := range watchers {
+		samples := all[w.name]
+		if len(samples) == 0 {
+			b.Logf("%-22s is not installed", w.name)
+			continue
+		}
+		var cost, got, ratios []float64
+		for i, s := range samples {
+			cost, got = append(cost, s.perPacket()), append(got, s.captured())
+			ratios = append(ratios, s.perPacket()/all["vethscope"][i].perPacket())
+		}
+		fmt.Printf("%-12s %-22s %8.3f us a packet  %6.2f %% captured  %7.2f x vethscope\n",
+			strings.TrimPrefix(b.Name(), "BenchmarkCapture/"), w.name, middle(cost), middle(got), middle(ratios))
+		if w.program == "" {
+			b.ReportMetric(middle(cost), "us/packet")
+			b.ReportMetric(middle(got), "%captured")
+		}
+	}
+}
+
+func middle(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}

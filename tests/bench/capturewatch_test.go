@@ -1,0 +1,144 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"syscall"
+	"slices"
+	"strings"
+	"time"
+
+	"vethscope/capture"
+	"vethscope/ops/netns"
+)
+
+// watchOrder is what a watcher of ours is asked for.
+type watchOrder struct {
+	Points  []capture.Point
+	Latency bool // take the time from wire to summary, of packets sent with Jitter
+	Write   string
+}
+
+// watchReport is what it has seen.
+type watchReport struct {
+	Captured int
+	Dropped  int
+	Overrun  int
+	Memory   int64
+	P50, P99 time.Duration
+}
+
+// rows is the height of a large screen, frame how often it is drawn.
+const (
+	rows  = 60
+	frame = 50 * time.Millisecond
+)
+
+// watchMain captures as the interface does, with its store and its screen, until
+// standard input ends. It says "ready" once it sees packets.
+func watchMain(arg string) error {
+	var o watchOrder
+	if err := json.Unmarshal([]byte(arg), &o); err != nil {
+		return err
+	}
+	for i := range o.Points {
+		o.Points[i].Path = netns.Path(o.Points[i].NS)
+	}
+	s, err := capture.Open(context.Background(), o.Points, capture.Options{Snaplen: 256})
+	if err != nil {
+		return err
+	}
+	if p := os.Getenv("PROF"); p != "" {
+		f, _ := os.Create(fmt.Sprint(p, os.Getpid()))
+		pprof.StartCPUProfile(f)
+		defer pprof.StopCPUProfile()
+	}
+	fmt.Println("ready")
+	ctx, cancel := context.WithCancel(context.Background())
+	var late []time.Duration
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if o.Latency {
+			late = latencies(ctx, s.Store())
+		} else if os.Getenv("NODRAW") == "" {
+			draw(ctx, s.Store())
+		}
+	}()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	s.Stop()
+	for end := uint64(0); s.Store().Wait(context.Background(), end); {
+		if _, end = s.Store().Span(); end > 0 {
+			end--
+		}
+	}
+	cancel()
+	<-done
+	_, limit := s.Store().Memory()
+	report := watchReport{Memory: limit}
+	for _, st := range s.Stats() {
+		report.Captured += int(st.Packets - st.Overrun)
+		report.Dropped += int(st.Dropped)
+		report.Overrun += int(st.Overrun)
+	}
+	if slices.Sort(late); len(late) > 0 {
+		report.P50, report.P99 = late[len(late)/2], late[len(late)*99/100]
+	}
+	s.Close()
+	if f, err := os.OpenFile("/tmp/we.ru", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
+		var ru syscall.Rusage
+		syscall.Getrusage(0, &ru)
+		var ms runtime.MemStats
+		runtime.ReadMemStats(&ms)
+		fmt.Fprintf(f, "pk %d utime %v stime %v minflt %d vcsw %d ivcsw %d gc %d gomaxprocs %d\n", report.Captured, time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano()), ru.Minflt, ru.Nvcsw, ru.Nivcsw, ms.NumGC, runtime.GOMAXPROCS(0))
+		f.Close()
+	}
+	return json.NewEncoder(os.Stdout).Encode(report)
+}
+
+// draw makes the text of the newest packets, decoded in full, frame by frame.
+func draw(ctx context.Context, st *capture.Store) {
+	view := make([]capture.Brief, rows)
+	tick := time.NewTicker(frame)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		_, end := st.Span()
+		var screen strings.Builder
+		for _, b := range view[:st.View(max(end, rows)-rows, view)] {
+			if rec, ok := st.Record(b.Serial); ok {
+				fmt.Fprintf(&screen, "%d %s %s %v %v %s\n", b.Serial, rec.Time, rec.Point, rec.Summary.Src, rec.Summary.Dst, rec.Summary.Info)
+			}
+		}
+		_, _ = io.WriteString(io.Discard, screen.String())
+	}
+}
+
+// latencies takes the time from sending to being found in the store.
+func latencies(ctx context.Context, st *capture.Store) (late []time.Duration) {
+	view := make([]capture.Brief, 1024)
+	for serial := uint64(0); st.Wait(ctx, serial); {
+		n := st.View(serial+1, view)
+		now := time.Now().UnixNano()
+		for _, b := range view[:n] {
+			serial = b.Serial
+			if rec, ok := st.Record(serial); ok && !b.Outgoing && len(rec.Data) >= 22 {
+				sent := int64(binary.LittleEndian.Uint64(rec.Data[len(rec.Data)-22:]))
+				if d := now - sent; d > 0 && d < int64(time.Minute) {
+					late = append(late, time.Duration(d))
+				}
+			}
+		}
+	}
+	return late
+}
