@@ -138,7 +138,7 @@ func TestLifeOfANetwork(t *testing.T) {
 		vethscope publish web 8082:80@2
 		vethscope get -n outside http://10.10.0.1:8082/
 		vethscope undo
-		! vethscope get -n outside http://10.10.0.1:8082/ 2>/dev/null
+		if vethscope get -n outside http://10.10.0.1:8082/ 2>/dev/null; then echo "8082 is still published"; exit 1; fi
 		vethscope delete web
 		kill %1 %2 2>/dev/null || true
 		echo == ; ip netns; ip -br link; nft list ruleset; sysctl net.ipv4.ip_forward; ls /run/vethscope/journal`).must(t)
