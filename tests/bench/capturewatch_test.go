@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"runtime/pprof"
-	"syscall"
 	"slices"
 	"strings"
 	"time"
@@ -54,11 +51,6 @@ func watchMain(arg string) error {
 	if err != nil {
 		return err
 	}
-	if p := os.Getenv("PROF"); p != "" {
-		f, _ := os.Create(fmt.Sprint(p, os.Getpid()))
-		pprof.StartCPUProfile(f)
-		defer pprof.StopCPUProfile()
-	}
 	fmt.Println("ready")
 	ctx, cancel := context.WithCancel(context.Background())
 	var late []time.Duration
@@ -67,7 +59,7 @@ func watchMain(arg string) error {
 		defer close(done)
 		if o.Latency {
 			late = latencies(ctx, s.Store())
-		} else if os.Getenv("NODRAW") == "" {
+		} else {
 			draw(ctx, s.Store())
 		}
 	}()
@@ -91,14 +83,6 @@ func watchMain(arg string) error {
 		report.P50, report.P99 = late[len(late)/2], late[len(late)*99/100]
 	}
 	s.Close()
-	if f, err := os.OpenFile("/tmp/we.ru", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644); err == nil {
-		var ru syscall.Rusage
-		syscall.Getrusage(0, &ru)
-		var ms runtime.MemStats
-		runtime.ReadMemStats(&ms)
-		fmt.Fprintf(f, "pk %d utime %v stime %v minflt %d vcsw %d ivcsw %d gc %d gomaxprocs %d\n", report.Captured, time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano()), ru.Minflt, ru.Nvcsw, ru.Nivcsw, ms.NumGC, runtime.GOMAXPROCS(0))
-		f.Close()
-	}
 	return json.NewEncoder(os.Stdout).Encode(report)
 }
 
