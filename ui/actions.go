@@ -3,7 +3,6 @@ package ui
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -163,9 +162,9 @@ func (m *Model) warnings() kit.Dialog {
 }
 
 func (m *Model) help() kit.Dialog {
-	title := m.tabs[m.tab].Title()
+	title := m.page().Title()
 	readOnly := m.opts.World.ReadOnly != ""
-	groups := sections(m.page().Title(), unshadowed(kit.Allowed(m.page().Actions(), readOnly)))
+	groups := sections(title, unshadowed(kit.Allowed(m.page().Actions(), readOnly)))
 	own := map[string]bool{}
 	for _, g := range groups {
 		for _, a := range g.Actions {
@@ -174,11 +173,7 @@ func (m *Model) help() kit.Dialog {
 	}
 	rest := slices.DeleteFunc(m.shown(), func(a kit.Action) bool { return own[a.ID] })
 	groups = append(groups, sections(everywhere, rest)...)
-	text := ""
-	if len(m.stack) == 0 {
-		text = assets.Help(title)
-	}
-	return kit.Help("Help: "+m.page().Title(), groups, text)
+	return kit.Help("Help: "+title, groups, assets.Help(title))
 }
 
 func hints(p kit.Page) []kit.Action {
@@ -208,59 +203,4 @@ func sections(title string, actions []kit.Action) []kit.Group {
 		groups[i].Actions = append(groups[i].Actions, a)
 	}
 	return slices.DeleteFunc(groups, func(g kit.Group) bool { return len(g.Actions) == 0 })
-}
-
-// KeyTable is the table of all keys for the README, in Markdown: what every page
-// has, what several have, and then what is each page's own.
-func KeyTable() string {
-	m := New(Options{})
-	all := append(m.tabs, m.app.Samples()...)
-	common := kit.Group{Title: "everywhere", Actions: append(m.keysForAll(), kit.Moves(nil, nil, nil)...)}
-	told, pagesWith := map[string]bool{}, map[string]int{}
-	for _, a := range common.Actions {
-		told[a.ID] = true
-	}
-	for _, p := range all {
-		for _, a := range append(p.Actions(), hints(p)...) {
-			pagesWith[line(a)]++
-		}
-	}
-	lists := kit.Group{Title: "lists"}
-	var rest []kit.Group
-	for _, p := range all {
-		g := kit.Group{Title: p.Title()}
-		for _, a := range append(p.Actions(), hints(p)...) {
-			switch {
-			case told[a.ID]:
-			case pagesWith[line(a)] < 2:
-				g.Actions = append(g.Actions, a)
-			case !contains(lists.Actions, a):
-				lists.Actions = append(lists.Actions, a)
-			}
-		}
-		rest = append(rest, g)
-	}
-	return kit.Markdown(append([]kit.Group{common, lists}, rest...))
-}
-
-// keysForAll are the actions of every page, the pages' numbers being one.
-func (m *Model) keysForAll() []kit.Action {
-	var titles []string
-	for _, p := range m.tabs {
-		titles = append(titles, p.Title())
-	}
-	list := []kit.Action{{ID: "page", Binding: kit.Bind(fmt.Sprintf("1-%d", len(m.tabs)), "go to "+strings.Join(titles, ", "))}}
-	for _, a := range m.global() {
-		if !strings.HasPrefix(a.ID, "page.") {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
-// line is what the table of keys tells of an action.
-func line(a kit.Action) string { return a.Binding.Help().Key + " " + a.Binding.Help().Desc }
-
-func contains(list []kit.Action, a kit.Action) bool {
-	return slices.ContainsFunc(list, func(b kit.Action) bool { return line(a) == line(b) })
 }

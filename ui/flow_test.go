@@ -230,6 +230,30 @@ func TestAProofThatGoesWrongIsSeen(t *testing.T) {
 	d.sees("✗ could not be tried to the end", "no such namespace")
 }
 
+func TestContainersComeAndGo(t *testing.T) {
+	d := built(t, 80, 24)
+	d.press("n +")
+	d.sees("Add containers", "‹ web ›")
+	d.press("tab ctrl+u 2 enter")
+	d.sees("18 steps to add web-3 to web-4", "Nothing is done yet", "ip netns add web-3")
+	d.press("enter y")
+	d.called("run add web-3 to web-4 to network web")
+	d.sees("web-4")
+	d.press("esc n -")
+	d.sees("no container is in two")
+	d.press("esc n v enter enter y")
+	s := withNetwork(d.b.history[len(d.b.history)-1].Made)
+	s.Namespaces = append(s.Namespaces, inventory.Namespace{Inode: 4026532400, Name: "red", Kind: inventory.KindNamed, NSID: -1,
+		Links: []inventory.Link{{Index: 1, Name: "lo"}, {Index: 2, Name: "eth0"}}})
+	d.send(SnapshotMsg{Snapshot: s})
+	d.press("esc n x")
+	d.sees("Connect a container", "‹ web ›", "red")
+	d.press("enter enter y")
+	d.called("run connect red to network web")
+	d.press("esc n - enter")
+	d.sees("Undo: connect red to network web?")
+}
+
 func TestALabIsMadeTriedAndTakenBack(t *testing.T) {
 	d := newDrive(t, 80, 24)
 	d.send(SnapshotMsg{Snapshot: world()})
@@ -460,7 +484,8 @@ func TestSmallScreensSaySo(t *testing.T) {
 
 func TestPlainIsLinearText(t *testing.T) {
 	d := built(t, 100, 30, func(o *Options) { o.Plain = true })
-	for _, keys := range []string{"esc", "2", "4 enter", "r", "5", "?", "esc n", "enter", "esc esc a", "esc 1"} {
+	for _, keys := range []string{"esc", "2", "4 enter", "r", "5", "?", "esc n", "enter", "esc esc a", "esc n m enter enter y", "t", "esc esc n o enter enter y", "t", "esc esc n v enter enter y",
+		"esc n c enter enter y", "esc n h enter enter y", "esc n n enter enter y", "esc n l", "esc esc 2 j e t", "esc 1"} {
 		d.press(keys)
 		if screen := d.look(); strings.ContainsAny(screen, "│┌└╭╰━▌\x1b") {
 			t.Errorf("after %s, the screen has frames:\n%s", keys, screen)
@@ -471,8 +496,9 @@ func TestPlainIsLinearText(t *testing.T) {
 
 func TestKeyTable(t *testing.T) {
 	table := KeyTable()
-	for _, want := range []string{"| everywhere | `n` | make a network |", "| everywhere | `n` `o` | create overlay network |", "| everywhere | `?` | help |", "| Links | `c` | capture here |",
-		"| Capture | `p` | pause or follow |", "| everywhere | `j/↓` | down |", "| lists | `/` | filter |"} {
+	for _, want := range []string{"| everywhere | `n` | make a network: `b` create bridge network, ", "`o` create overlay network, ", "| everywhere | `?` | help |",
+		"| Links | `c` | capture here |", "| Links | `e` | change this link: `u` switch the link on, ", "| Capture | `p` | pause or follow |",
+		"| everywhere | `j/↓` `k/↑` `g` `G` ", "| lists | `/` | filter; then `enter` keep the filter"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is not in the table:\n%s", want, table)
 		}

@@ -16,7 +16,7 @@ import (
 // NewBridge asks for a bridge network.
 func NewBridge(app *App) kit.Page {
 	d := modes.DefaultBridge(app.world())
-	return newForm(app, "Create a bridge network", assets.Mode("bridge"), bridgePlan,
+	return newForm(app, "Create a bridge network", assets.Mode(modeBridge), bridgePlan,
 		text("name", "Name", "of the bridge; the containers are NAME-1, NAME-2, …", d.Name),
 		text("containers", "Containers", "how many namespaces play containers", strconv.Itoa(d.Containers)),
 		text("subnet", "Subnet", "the bridge takes the first address, the containers those that follow", d.Subnet),
@@ -36,7 +36,7 @@ func NewPublish(app *App) kit.Page {
 	plan := func(a *answers, w modes.World) (*ops.Plan, error) {
 		return modes.Publish{Network: a.Value("network"), Port: a.Value("publish")}.Plan(w)
 	}
-	return newForm(app, "Publish a port", assets.Mode("publish"), plan,
+	return newForm(app, "Publish a port", assets.Mode(modePublish), plan,
 		app.whichNetwork("network"),
 		text("publish", "Port", "HOST:CONTAINER; 8081:80@2 for the second container, 53:53/udp for UDP", freePort(app.world())))
 }
@@ -46,7 +46,7 @@ func NewAdd(app *App) kit.Page {
 	plan := func(a *answers, w modes.World) (*ops.Plan, error) {
 		return modes.Add{Network: a.Value("network"), Containers: a.number("containers")}.Plan(w)
 	}
-	return newForm(app, "Add containers", assets.Mode("add"), plan,
+	return newForm(app, "Add containers", assets.Mode(modeAdd), plan,
 		app.whichNetwork("network"),
 		text("containers", "Containers", "how many more; their numbers go on where the network's end", "1"))
 }
@@ -57,7 +57,7 @@ func NewConnect(app *App) kit.Page {
 		return modes.Connect{Network: a.Value("network"), Container: a.Value("container"), Aliases: a.list("aliases")}.Plan(w)
 	}
 	network := app.whichNetwork("network")
-	return newForm(app, "Connect a container", assets.Mode("connect"), plan,
+	return newForm(app, "Connect a container", assets.Mode(modeConnect), plan,
 		network,
 		choice("container", "Container", "←/→ choose; it keeps the links that it has", app.strangers(network.value)...),
 		text("aliases", "Aliases", "optional: further names of it in this network", ""))

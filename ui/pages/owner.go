@@ -38,7 +38,7 @@ func (a *App) ownerOfNS(name string) *ops.Entry {
 		return nil // a container of mode host lives there, but did not make it
 	}
 	return a.owner(func(e ops.Entry) bool {
-		return e.Mode != "connect" && (slices.ContainsFunc(e.Made.Containers, func(c ops.Container) bool { return c.Name == name }) ||
+		return e.Mode != modeConnect && (slices.ContainsFunc(e.Made.Containers, func(c ops.Container) bool { return c.Name == name }) ||
 			slices.ContainsFunc(e.Made.Hosts, func(h ops.SimHost) bool { return h.Name == name }) ||
 			slices.ContainsFunc(e.Made.Machines, func(m ops.Machine) bool { return m.Name == name }))
 	})
@@ -204,7 +204,7 @@ func (a *App) UndoLast() tea.Cmd { return a.askUndo(a.History[0]) }
 // NoNetwork says why no port can be published, "" if one can.
 func (a *App) NoNetwork() string {
 	if len(a.networkNames()) == 0 {
-		return "there is no network yet: n builds one"
+		return "there is no bridge network yet"
 	}
 	return ""
 }

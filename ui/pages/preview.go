@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -34,8 +35,7 @@ func (p *preview) Tell() string {
 }
 
 func (p *preview) View(th *kit.Theme, w, h int) string {
-	head := []string{"", "  " + th.Strong.Render(plural(len(p.list.steps), "step")) +
-		th.Dim.Render(fmt.Sprintf(" to %s in the %s. Nothing is done yet.", kit.Safe(p.title), p.app.World.Name()))}
+	head := append([]string{""}, p.headline(th, w)...)
 	for _, plan := range p.plans {
 		for _, n := range plan.Notes {
 			head = append(head, indented(styled(th.Warn.Render, kit.Wrap("! "+kit.Safe(n), w-4)), "  ", 4)...)
@@ -43,6 +43,24 @@ func (p *preview) View(th *kit.Theme, w, h int) string {
 	}
 	head = append(head, "")
 	return kit.Block(head, w, len(head)) + "\n" + p.list.View(th, w, max(0, h-len(head)))
+}
+
+// headline says how much is to be done.
+func (p *preview) headline(th *kit.Theme, w int) []string {
+	count := plural(len(p.list.steps), "step")
+	what, calm := fmt.Sprintf("%s to %s in the %s.", count, kit.Safe(p.title), p.app.World.Name()), "Nothing is done yet."
+	lines := []string{what + " " + calm}
+	if kit.Width(lines[0]) > w-4 {
+		lines = append(kit.Wrap(what, w-4), calm)
+	}
+	for i, l := range lines {
+		if rest, ok := strings.CutPrefix(l, count); ok && i == 0 {
+			lines[i] = th.Strong.Render(count) + th.Dim.Render(rest)
+		} else {
+			lines[i] = th.Dim.Render(l)
+		}
+	}
+	return indented(lines, "  ", 2)
 }
 
 func (p *preview) Actions() []kit.Action {

@@ -55,7 +55,7 @@ func newRun(app *App, title string, plans []*ops.Plan, result func() tea.Cmd) *p
 }
 
 // shown are the modes of plans whose result is a page.
-var shown = []string{modeBridge, modeVeth, modeNone, modeHost, modeContainer, modeOverlay, modeMacvlan, modeIpvlan, "publish", "add", "connect"}
+var shown = []string{modeBridge, modeVeth, modeNone, modeHost, modeContainer, modeOverlay, modeMacvlan, modeIpvlan, modePublish, modeAdd, modeConnect}
 
 // runPlan does a plan, and goes to what it made. What only changed something that
 // was there shows on the page where that stands.

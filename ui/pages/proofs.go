@@ -69,7 +69,12 @@ func (p *proofs) reset() {
 	p.over, p.err, p.top = false, nil, 0
 }
 
-func (p *proofs) Title() string { return words("proofs of", p.name) }
+func (p *proofs) Title() string {
+	if p.name == "" {
+		return "proofs"
+	}
+	return "proofs of " + p.name
+}
 
 // Show begins when the page comes up, and ends what still runs when it goes.
 func (p *proofs) Show(visible bool) tea.Cmd {
