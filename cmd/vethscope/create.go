@@ -14,6 +14,7 @@ import (
 
 	"vethscope/ops"
 	"vethscope/ops/modes"
+	"vethscope/ops/sandbox"
 )
 
 // planFlags are the flags of every command that runs a plan.
@@ -122,6 +123,12 @@ func runPlan(cmd *cobra.Command, g *global, f planFlags, make func(modes.World) 
 	for _, note := range plan.Notes {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: "+note)
 	}
+	if !sandbox.Inside() && f.output == "table" {
+		// On the machine itself what is going to be done is said first.
+		for _, s := range plan.Steps {
+			fmt.Fprintln(cmd.OutOrStdout(), s.Shell())
+		}
+	}
 	if err := (&ops.Executor{Journal: journal()}).Run(cmd.Context(), plan); err != nil {
 		return err
 	}
@@ -155,7 +162,11 @@ func showMade(w io.Writer, p *ops.Plan, output string) error {
 	if output == "json" {
 		return writeJSON(w, madeView{p.ID, p.Name, p.Mode, p.Made})
 	}
-	fmt.Fprintf(w, "%s: done in %d steps (vethscope undo takes it back)\n", p.Title, len(p.Steps))
+	undo := "vethscope undo"
+	if !sandbox.Inside() {
+		undo += " --host"
+	}
+	fmt.Fprintf(w, "%s: done in %d steps (%s takes it back)\n", p.Title, len(p.Steps), undo)
 	printMade(w, p.Made)
 	return nil
 }
