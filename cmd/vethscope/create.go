@@ -168,6 +168,9 @@ func showMade(w io.Writer, p *ops.Plan, output string) error {
 	}
 	fmt.Fprintf(w, "%s: done in %d steps (%s takes it back)\n", p.Title, len(p.Steps), undo)
 	printMade(w, p.Made)
+	if len(p.Made.Proofs) > 0 {
+		fmt.Fprintf(w, "  vethscope prove %s: tries what it can do, and what it cannot\n", p.Name)
+	}
 	return nil
 }
 

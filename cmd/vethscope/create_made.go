@@ -37,9 +37,6 @@ func printMade(w io.Writer, m ops.Made) {
 	for _, pub := range m.Published {
 		fmt.Fprintf(w, "  port %d/%s of the host leads to %s:%d\n", pub.HostPort, pub.Protocol, pub.Container, pub.ContainerPort)
 	}
-	if n := len(m.Proofs); n > 0 {
-		fmt.Fprintf(w, "  %d proofs: `vethscope prove` tries them\n", n)
-	}
 }
 
 // printNetwork says what the containers are on.
