@@ -88,7 +88,7 @@ func kernel(t *testing.T) (image, tree string) {
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			t.Skip(err)
+			cache = "/nonexistent" // there is no kernel then
 		}
 		dir = filepath.Join(cache, "vethscope", "kernel")
 	}
@@ -177,7 +177,5 @@ func judge(t *testing.T, out string, commands []command) {
 	if strings.Contains(out, "--- SKIP") {
 		t.Error("a test was skipped")
 	}
-	if t.Failed() || testing.Verbose() {
-		t.Log(out)
-	}
+	t.Log(out)
 }
