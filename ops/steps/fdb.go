@@ -48,7 +48,8 @@ func (e FdbEntry) neigh(index int) (*netlink.Neigh, error) {
 		HardwareAddr: mac, IP: net.IP(e.Dst.AsSlice())}, nil
 }
 
-// find is the entry as the kernel has it, nil for none.
+// find is the entry as the kernel has it, nil for none. A bridge with VLANs has
+// one for each as well; that without a VLAN stands for them all.
 func (e FdbEntry) find(h *netlink.Handle, index int) (*netlink.Neigh, error) {
 	want, err := e.neigh(index)
 	if err != nil {
@@ -58,15 +59,18 @@ func (e FdbEntry) find(h *netlink.Handle, index int) (*netlink.Neigh, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the forwarding database: %w", err)
 	}
+	var found *netlink.Neigh
 	for _, n := range list {
 		// A bridge's entries bear no flag but the number of the bridge.
 		self := n.Flags&netlink.NTF_SELF != 0
 		if n.HardwareAddr.String() == want.HardwareAddr.String() && self == e.Dst.IsValid() && n.IP.Equal(want.IP) {
 			n.Flags |= e.flag()
-			return &n, nil
+			if found == nil || n.Vlan == 0 {
+				found = &n
+			}
 		}
 	}
-	return nil, nil
+	return found, nil
 }
 
 // many is true for the MACs that may have several places: that of all zeros,
@@ -162,9 +166,11 @@ type FdbDel struct {
 	Link string `json:"link"`
 	FdbEntry
 	LinkIndex int `json:"link_index,omitempty"`
-	// State and Flags are those of the entry, NUD_ and NTF_ of linux/neighbour.h.
+	// State, Flags and VLAN are those of the entry; NUD_ and NTF_ of
+	// linux/neighbour.h.
 	State int `json:"state,omitempty"`
 	Flags int `json:"flags,omitempty"`
+	VLAN  int `json:"vlan,omitempty"`
 }
 
 func (s *FdbDel) Kind() string { return "fdb.del" }
@@ -185,7 +191,7 @@ func (s *FdbDel) Check(context.Context) error {
 			err = fmt.Errorf("%s in %s has no entry for %s", s.Link, label(s.NS), s.text(s.Link))
 		}
 		if err == nil {
-			s.State, s.Flags = n.State, n.Flags
+			s.State, s.Flags, s.VLAN = n.State, n.Flags, n.Vlan
 		}
 		return err
 	})
@@ -217,7 +223,7 @@ func (s *FdbDel) Undo(context.Context) error {
 		if err != nil {
 			return err
 		}
-		n.State, n.Flags = s.State, s.Flags
+		n.State, n.Flags, n.Vlan = s.State, s.Flags, s.VLAN
 		return s.add(h, n)
 	})
 }

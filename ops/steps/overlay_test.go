@@ -278,6 +278,9 @@ func TestFdb(t *testing.T) {
 
 func TestNeigh(t *testing.T) {
 	ns := underlay(t)
+	for _, l := range []string{"v0", "v1"} { // without addresses that come and are probed in their own time
+		sandboxtest.Run(t, ns, "ip", "link", "set", l, "addrgenmode", "none")
+	}
 	do(t, &LinkUp{NS: ns, Link: "v0"}, &LinkUp{NS: ns, Link: "v1"})
 	for _, addr := range []netip.Addr{inside, netip.MustParseAddr("fd18::3")} {
 		add := &NeighAdd{NS: ns, Link: "v0", Addr: addr, MAC: mac}

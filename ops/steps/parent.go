@@ -1,10 +1,13 @@
 package steps
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"vethscope/ops/netns"
 )
@@ -28,32 +31,38 @@ func slavesOf(parentNS string, parent netlink.Link) ([]slave, error) {
 		return nil, err
 	}
 	var out []slave
-	found, _ := netns.List() // what cannot be looked at cannot be asked
+	found, _ := netns.List()
 	for _, f := range found {
-		_ = netns.Do(f.Path, func() error {
-			h, err := netlink.NewHandle()
+		err := netns.Do(f.Path, func() error {
+			h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+			if err != nil {
+				return fmt.Errorf("open netlink: %w", err)
+			}
+			defer h.Close()
+			// First the links: it is by being listed that one which points to
+			// another namespace has that numbered.
+			links, err := h.LinkList()
 			if err != nil {
 				return err
 			}
-			defer h.Close()
 			id := -1 // the parent's namespace, as this one numbers it
 			if f.Inode != inode {
 				if id, err = h.GetNetNsIdByFd(int(home.Fd())); err != nil || id < 0 {
 					return err // not numbered: no link here points there
 				}
 			}
-			out = append(out, slavesIn(h, f.Name, parent.Attrs().Index, id)...)
+			out = append(out, slavesAmong(links, f.Name, parent.Attrs().Index, id)...)
 			return nil
 		})
+		// What is gone has none, and what is closed to us cannot be asked.
+		if err != nil && !undoGone(err) && !errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("look for links on %s in namespace %s: %w", parent.Attrs().Name, f.Name, err)
+		}
 	}
 	return out, nil
 }
 
-func slavesIn(h *netlink.Handle, ns string, parent, id int) []slave {
-	links, err := h.LinkList()
-	if err != nil {
-		return nil
-	}
+func slavesAmong(links []netlink.Link, ns string, parent, id int) []slave {
 	var out []slave
 	for _, l := range links {
 		a := l.Attrs()
