@@ -30,6 +30,10 @@ type packetList struct {
 	rows []packet
 	next int
 	gone int // let go of
+	// shown are the rows that pass the display filter, of those up to a serial.
+	shown []packet
+	upTo  int
+	again bool // what passes has changed
 }
 
 func (l *packetList) add(p packet) {
@@ -61,6 +65,9 @@ type Capture struct {
 	full     int  // detail: 0 by the room there is, 1 only what changed, 2 all
 	rewrites packetList
 	packets  packetList
+	display  display
+	known    map[*capture.Record]*capture.Rewrite // whose side a packet is
+	absolute bool                                 // times of day, not since the first packet
 }
 
 type captureMsg struct {
@@ -69,7 +76,7 @@ type captureMsg struct {
 }
 
 func newCapture(app *App) *Capture {
-	p := &Capture{app: app}
+	p := &Capture{app: app, display: newDisplay(), known: map[*capture.Record]*capture.Rewrite{}}
 	serial := func(r packet) int { return r.serial }
 	p.rewrites.Table = kit.NewTable(serial,
 		kit.Column[packet]{Title: "Time", Cell: p.time, Right: true, Style: dimCell[packet]},
@@ -115,6 +122,9 @@ func (p *Capture) time(r packet) string {
 		t = r.rewrite.Time
 	} else {
 		t = r.record.Time
+	}
+	if p.absolute {
+		return t.Format("15:04:05.000000")
 	}
 	return fmt.Sprintf("%.6f", t.Sub(p.start).Seconds())
 }
@@ -210,21 +220,13 @@ func (p *Capture) reset(probe string, points []capture.Point) {
 
 func (p *Capture) clear() {
 	p.start = time.Time{}
+	clear(p.known)
 	for _, l := range p.lists() {
-		l.rows, l.gone = nil, 0
+		l.rows, l.gone, l.shown, l.upTo = nil, 0, nil, 0
 		l.SetRows(nil)
 		l.GoLast()
 	}
 }
-
-// Typing says that a filter is being typed.
-func (p *Capture) Typing() bool { return p.list().Typing() }
-
-// Hints are the keys meanwhile.
-func (p *Capture) Hints() []kit.Action { return p.list().Hints() }
-
-// Leave closes the pane or clears the filter.
-func (p *Capture) Leave() bool { return p.list().Leave() }
 
 // Update takes packets, and what became of what was sent.
 func (p *Capture) Update(msg tea.Msg) tea.Cmd {
@@ -243,7 +245,7 @@ func (p *Capture) Update(msg tea.Msg) tea.Cmd {
 			p.result = msg.err.Error()
 		}
 	case tea.KeyMsg:
-		return p.list().Update(msg)
+		p.typed(msg)
 	}
 	return nil
 }
@@ -260,9 +262,10 @@ func (p *Capture) take(msg CaptureMsg) {
 			p.start = r.Time
 		}
 		p.rewrites.add(packet{rewrite: r})
+		p.know(r)
 		if p.pick {
 			p.pick = false
-			p.rewrites.SetRows(p.rewrites.rows)
+			p.show(&p.rewrites)
 			p.rewrites.Select(p.rewrites.next)
 		}
 	}
@@ -272,6 +275,7 @@ func (p *Capture) take(msg CaptureMsg) {
 	if msg.Notice != "" {
 		p.notice = msg.Notice
 	}
+	p.forget()
 	p.stale = true
 }
 
@@ -281,7 +285,7 @@ func (p *Capture) sync() {
 	}
 	p.stale = false
 	for _, l := range p.lists() {
-		l.SetRows(l.rows)
+		p.show(l)
 	}
 }
 
@@ -289,8 +293,8 @@ func (p *Capture) sync() {
 func (p *Capture) Tell() string {
 	l := p.list()
 	s := l.Tell()
-	if all, _ := l.Len(); p.paused && len(l.rows) > 0 {
-		s += fmt.Sprintf(", paused: %d new", max(0, l.rows[len(l.rows)-1].serial-l.gone-all))
+	if p.paused && len(l.rows) > 0 {
+		s += fmt.Sprintf(", paused: %d new", max(0, l.next-l.upTo))
 	} else if l.Following() {
 		s += ", following"
 	}
@@ -313,7 +317,15 @@ func (p *Capture) View(th *kit.Theme, w, h int) string {
 	default:
 		l.Empty = "No rewritten packet yet: a packet shows here once it was seen at two points and NAT changed it in between. t shows every packet."
 	}
-	return kit.Block(head, w, len(head)) + "\n" + l.View(th, w, h-len(head))
+	if len(l.rows) > 0 && p.display.text() != "" {
+		l.Empty = fmt.Sprintf("None of the %d packets passes the filter. esc clears it.", len(l.rows))
+	}
+	foot := p.display.lines(th, w, len(l.shown), len(l.rows))
+	body := kit.Block(head, w, len(head)) + "\n" + l.View(th, w, h-len(head)-len(foot))
+	if len(foot) > 0 {
+		body += "\n" + kit.Block(foot, w, len(foot))
+	}
+	return body
 }
 
 // head says where packets are seen, how many, and what was sent.
@@ -388,6 +400,16 @@ func (p *Capture) Actions() []kit.Action {
 			p.clear()
 			return nil
 		}},
+		{ID: "capture.filter", Binding: kit.Bind("/", "filter packets"), Bar: 60, Run: func() tea.Cmd {
+			p.display.typing = true
+			return nil
+		}},
+		{ID: "capture.time", Binding: kit.Bind("T", "time of day or since the first"), Run: func() tea.Cmd {
+			p.absolute = !p.absolute
+			p.refilter() // the column may need another width
+			return nil
+		}},
+		{ID: "capture.marked", Binding: kit.Bind("m", "next marked packet"), Run: p.nextMarked},
 	}
 	own = append(own, p.app.probeActions()...)
 	own = append(own, p.app.copyActions(func() (string, string) {
@@ -400,7 +422,7 @@ func (p *Capture) Actions() []kit.Action {
 		r, _ := l.Selected()
 		return rowText(r)
 	})...)
-	return append(own, l.Actions()...)
+	return append(own, slices.DeleteFunc(l.Actions(), func(a kit.Action) bool { return a.ID == "table.filter" })...)
 }
 
 func (p *Capture) pause() tea.Cmd {
