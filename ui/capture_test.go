@@ -15,6 +15,25 @@ func watched(t *testing.T, w, h int, keys string) *drive {
 	return d
 }
 
+// tunnelled is a drive that shows a packet that VXLAN carries.
+func tunnelled(t *testing.T, w, h int, keys string) *drive {
+	d := watched(t, w, h, "")
+	d.send(CaptureMsg{Records: []*capture.Record{inVXLAN(rewrites()[0].BeforeRecord)}})
+	d.press(keys)
+	return d
+}
+
+// inVXLAN is a packet as VNI 42 carries it from 192.168.50.1 to .2.
+func inVXLAN(r *capture.Record) *capture.Record {
+	udp := len(r.Data) + 16
+	b := []byte{2, 0, 0, 0, 9, 2, 2, 0, 0, 0, 9, 1, 8, 0, 0x45, 0, 0, byte(udp + 20), 0, 7, 0, 0, 64, 17, 0, 0,
+		192, 168, 50, 1, 192, 168, 50, 2, 0xc3, 0x50, 0x12, 0xb5, 0, byte(udp), 0, 0, 8, 0, 0, 0, 0, 0, 42, 0}
+	b = append(b, r.Data...)
+	out := &capture.Record{Point: r.Point, Time: r.Time, Length: len(b), Data: b}
+	capture.Decode(out)
+	return out
+}
+
 // captureScreens are the capture page and what opens over it.
 var captureScreens = []struct {
 	name string
@@ -25,6 +44,9 @@ var captureScreens = []struct {
 		d.typed("dst port 80 and rewritten")
 		return d
 	}},
+	{"bytes", func(t *testing.T, w, h int) *drive { return watched(t, w, h, "g v j j j j j j j") }},
+	{"bytes-hex", func(t *testing.T, w, h int) *drive { return watched(t, w, h, "g v space tab j j l l") }},
+	{"encap", func(t *testing.T, w, h int) *drive { return tunnelled(t, w, h, "G e") }},
 	{"filter-error", func(t *testing.T, w, h int) *drive {
 		d := watched(t, w, h, "/")
 		d.typed("tcp and dst prt 80")
@@ -86,4 +108,26 @@ func TestMarkedPacketsAndTimes(t *testing.T) {
 	d.sees("1 of 4, 2 marked")
 	d.press("T")
 	d.sees("12:00:00.000031")
+}
+
+func TestTreeAndBytesAreLinked(t *testing.T) {
+	d := watched(t, 100, 30, "g v G")
+	d.sees("TCP options")
+	d.press("g j")
+	d.sees("Ethernet dst: bytes 0-5", "[02 00 00 00 00 01]")
+	d.press("tab l l l l l l")
+	d.sees("at 6 in Ethernet src: bytes 6-11", "[02 00 00 00 00 02]")
+	d.press("j j space enter")
+	d.press("tab j")
+	d.seesNot("at 38")
+	d.press("esc")
+	d.seesNot("packet at host:up0")
+}
+
+func TestWhatAPacketCarries(t *testing.T) {
+	d := tunnelled(t, 100, 40, "g e")
+	d.sees("carries no other packet")
+	d.press("G e")
+	d.sees("outer packet, 104 bytes at host:up0", "inner packet, 54 bytes", "network 42",
+		"IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14 = 50 bytes", "1500 of host:up0 − 50 = 1450")
 }

@@ -411,6 +411,7 @@ func (p *Capture) Actions() []kit.Action {
 		}},
 		{ID: "capture.marked", Binding: kit.Bind("m", "next marked packet"), Run: p.nextMarked},
 	}
+	own = append(own, p.openActions()...)
 	own = append(own, p.app.probeActions()...)
 	own = append(own, p.app.copyActions(func() (string, string) {
 		r, ok := l.Selected()

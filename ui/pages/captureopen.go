@@ -1,0 +1,63 @@
+package pages
+
+import (
+	tea "github.com/charmbracelet/bubbletea"
+
+	"vethscope/capture"
+	"vethscope/ui/kit"
+)
+
+// packet is the packet of a row; of a rewrite the side before it, or else the
+// side after.
+func (r packet) packet() *capture.Record {
+	switch {
+	case r.record != nil:
+		return r.record
+	case r.rewrite == nil:
+		return nil
+	case r.rewrite.BeforeRecord != nil:
+		return r.rewrite.BeforeRecord
+	}
+	return r.rewrite.AfterRecord
+}
+
+// chosen is the packet of the selected row, nil when there is none or it is not
+// kept.
+func (p *Capture) chosen() *capture.Record {
+	r, ok := p.list().Selected()
+	if !ok {
+		return nil
+	}
+	return r.packet()
+}
+
+// openActions are those that show more of the selected packet on a page of its own.
+func (p *Capture) openActions() []kit.Action {
+	none := func() string {
+		if p.chosen() == nil {
+			return "no packet is selected"
+		}
+		return ""
+	}
+	carries := func() string {
+		switch r := p.chosen(); {
+		case r == nil:
+			return none()
+		case r.Inner() == nil:
+			return "this packet carries no other packet: t shows all packets, the filter vxlan those that do"
+		}
+		return ""
+	}
+	list := []kit.Action{
+		{ID: "capture.bytes", Binding: kit.Bind("v", "headers and bytes"), Bar: 14, Disabled: none, Run: func() tea.Cmd {
+			return p.app.Push(newPacketPage(p.app, p.chosen()))
+		}},
+		{ID: "capture.encap", Binding: kit.Bind("e", "packets within the packet"), Disabled: carries, Run: func() tea.Cmd {
+			return p.app.Push(&encapPage{app: p.app, rec: p.chosen()})
+		}},
+	}
+	for i := range list {
+		list[i].Section = "The packet"
+	}
+	return list
+}
