@@ -46,6 +46,7 @@ var captureScreens = []struct {
 	}},
 	{"bytes", func(t *testing.T, w, h int) *drive { return watched(t, w, h, "g v j j j j j j j") }},
 	{"bytes-hex", func(t *testing.T, w, h int) *drive { return watched(t, w, h, "g v space tab j j l l") }},
+	{"ladder", func(t *testing.T, w, h int) *drive { return watched(t, w, h, "g l") }},
 	{"encap", func(t *testing.T, w, h int) *drive { return tunnelled(t, w, h, "G e") }},
 	{"filter-error", func(t *testing.T, w, h int) *drive {
 		d := watched(t, w, h, "/")
@@ -130,4 +131,24 @@ func TestWhatAPacketCarries(t *testing.T) {
 	d.press("G e")
 	d.sees("outer packet, 104 bytes at host:up0", "inner packet, 54 bytes", "network 42",
 		"IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14 = 50 bytes", "1500 of host:up0 − 50 = 1450")
+}
+
+func TestJourneysOfAFlow(t *testing.T) {
+	d := tunnelled(t, 100, 40, "G l")
+	d.sees("not matched")
+	d.wait()
+	d.press("g l")
+	d.sees("journeys of flow 1", "2 packets", "+31µs", "├───", "◀", "destination 10.10.0.1:8080 → 172.18.0.2:80",
+		"by vethscope-web/prerouting handle 5", "changed back for")
+	d.press("esc")
+	list := rewrites()
+	third := *list[0] // seen once more, behind the second point
+	third.BeforeRecord, third.Before = list[0].AfterRecord, list[0].After
+	third.After.Point = "web-1:lo"
+	third.AfterRecord = list[1].BeforeRecord
+	d.press("C")
+	d.send(CaptureMsg{Rewrites: []*capture.Rewrite{list[0], &third}})
+	d.press("t l")
+	d.wait()
+	d.sees("1 packet", "web-1:lo")
 }

@@ -31,6 +31,22 @@ func (p *Capture) chosen() *capture.Record {
 	return r.packet()
 }
 
+// flow is the number of the selected row's flow, 0 when it has none.
+func (p *Capture) flow() int {
+	r, ok := p.list().Selected()
+	if !ok {
+		return 0
+	}
+	w := r.rewrite
+	if w == nil {
+		w = p.known[r.record]
+	}
+	if w == nil {
+		return 0
+	}
+	return w.Flow
+}
+
 // openActions are those that show more of the selected packet on a page of its own.
 func (p *Capture) openActions() []kit.Action {
 	none := func() string {
@@ -55,6 +71,12 @@ func (p *Capture) openActions() []kit.Action {
 		{ID: "capture.encap", Binding: kit.Bind("e", "packets within the packet"), Disabled: carries, Run: func() tea.Cmd {
 			return p.app.Push(&encapPage{app: p.app, rec: p.chosen()})
 		}},
+		{ID: "capture.journey", Binding: kit.Bind("l", "journeys of the flow's packets"), Disabled: func() string {
+			if p.flow() == 0 {
+				return "this packet was not matched with one at another point"
+			}
+			return ""
+		}, Run: func() tea.Cmd { return p.app.Push(newLadder(p.app, p.rewrites.rows, p.flow())) }},
 	}
 	for i := range list {
 		list[i].Section = "The packet"
