@@ -3,6 +3,7 @@ package capture
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"net"
 
 	"github.com/google/gopacket"
@@ -20,6 +21,22 @@ const (
 	linkSLL2                // its second version: LINKTYPE_LINUX_SLL2
 	linkOther               // one that we do not know
 )
+
+// size of the header in bytes; of one that we do not know it is more than any
+// packet's.
+func (l linkHeader) size() int {
+	switch l {
+	case linkEthernet:
+		return 14
+	case linkLoopback:
+		return 4
+	case linkSLL:
+		return 16
+	case linkSLL2:
+		return sll2Bytes
+	}
+	return math.MaxInt
+}
 
 // vlanTags are 802.1Q tags, one behind the other.
 type vlanTags struct {

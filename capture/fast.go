@@ -33,6 +33,7 @@ type Brief struct {
 	Kept     uint32 // bytes that are kept of it
 	VNI      uint32 // the network's number in VXLAN and GENEVE
 	Point    uint16 // index into Session.Points
+	InnerAt  uint16 // where the packet within begins
 	Tunnel   uint8  // what carries Inner; NoTunnel without one
 	Outgoing bool   // the host sent it out of the link
 	Offload  bool   // the transport checksum was left to hardware
@@ -176,13 +177,13 @@ const hashedBytes = 96
 // fill fills in all of b that is found in data, and nothing else. framed says
 // that data begins with an Ethernet header.
 func (f *briefer) fill(b *Brief, data []byte, framed bool) {
-	b.Tunnel, b.VNI, b.Hash = NoTunnel, 0, 0
+	b.Tunnel, b.VNI, b.Hash, b.InnerAt = NoTunnel, 0, 0, 0
 	b.Quoted, b.Inner = Key{}, Headers{}
 	payload, ok := f.parse(&b.Outer, data, framed)
 	h := &b.Outer
 	if ok {
 		if inner, unframed, carried := f.carried(b, payload); carried {
-			h = &b.Inner
+			h, b.InnerAt = &b.Inner, uint16(cap(data)-cap(inner))
 			payload, _ = f.parse(h, inner, !unframed)
 		}
 	}

@@ -31,6 +31,9 @@ func agree(t testing.TB, data []byte, framed bool) {
 		if b.VNI != rec.Summary.VNI {
 			t.Errorf("VNI %d, want %d\n%s", b.VNI, rec.Summary.VNI, hex.EncodeToString(data))
 		}
+		if in := data[b.InnerAt:]; len(rec.inner.Data) > len(in) || string(in[:len(rec.inner.Data)]) != string(rec.inner.Data) {
+			t.Errorf("the inner packet begins at %d\n%s", b.InnerAt, hex.EncodeToString(data))
+		}
 		// Deeper than that the summary does not look.
 		sameHeaders(t, "inner", rec.inner, &b.Inner, data)
 	}

@@ -1,9 +1,6 @@
 package capture
 
-import (
-	"hash/maphash"
-	"time"
-)
+import "time"
 
 // FileMatcher is a Matcher for the packets of a file, of which no conntrack can
 // be asked: that a flow was rewritten, and into what, it concludes from packets
@@ -12,7 +9,6 @@ import (
 // concludes nothing. Rules it cannot know. It is for one goroutine.
 type FileMatcher struct {
 	m      *Matcher
-	seed   maphash.Seed
 	recent map[invariants][]*Record
 	order  []agedKey // what to forget, the oldest first
 	known  map[Tuple]bool
@@ -34,7 +30,7 @@ const (
 // NewFileMatcher makes a FileMatcher for records of these points.
 func NewFileMatcher(points ...Point) *FileMatcher {
 	return &FileMatcher{
-		m: NewMatcher(points...), seed: maphash.MakeSeed(),
+		m:      NewMatcher(points...),
 		recent: map[invariants][]*Record{}, known: map[Tuple]bool{},
 	}
 }
@@ -63,7 +59,8 @@ func (m *FileMatcher) conclude(rec *Record) (t Translation, ok bool) {
 	if !ok || rec.Summary.Protocol == "ip" || !fixedPayload(rec) || !telling(rec) {
 		return t, false
 	}
-	key := invariantsOf(rec, "", m.seed)
+	b := m.m.t.brief(rec)
+	key := invariantsOf(&b)
 	var before *Record
 	several := false
 	for _, r := range m.recent[key] {
@@ -88,7 +85,7 @@ func (m *FileMatcher) conclude(rec *Record) (t Translation, ok bool) {
 		return t, false
 	}
 	t = Translation{Original: was, Reply: tuple.Mirror()}
-	if answers(&rec.Summary) {
+	if b.Innermost().answers() {
 		t = Translation{Original: tuple.Mirror(), Reply: was}
 	}
 	for _, k := range []Tuple{was, tuple, was.Mirror(), tuple.Mirror()} {

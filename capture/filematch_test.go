@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,7 +84,9 @@ func TestFileMatcherIsBounded(t *testing.T) {
 	rec := see(t, 0, uplink, requestOutside(1))
 	for i := range maxSighted + 5000 {
 		r := *rec
-		r.Summary.TCPSeq = uint32(i)
+		r.Data = slices.Clone(rec.Data)
+		binary.BigEndian.PutUint32(r.Data[38:], uint32(i)) // TCP's sequence number
+		Decode(&r)
 		m.Add(&r)
 	}
 	if len(m.order) > maxSighted+1 || len(m.recent) > maxSighted+1 {

@@ -1,119 +1,232 @@
 package capture
 
-import (
-	"container/list"
+import "slices"
 
-	"github.com/google/gopacket/layers"
-)
-
-// flow is a connection, with the two tuples of each direction when NAT
-// rewrites it.
+// flow is a connection, with the keys that its packets bear on their way when
+// NAT rewrites it once or several times.
 type flow struct {
-	number      int // given with its first rewrite; 0 before
-	original    Tuple
-	translation *Translation // nil while none is known
-	pending     map[invariants][]*group
-	used        *list.Element // in flows.used
+	id     uint64 // never given again
+	number int    // given with what is told of it first; 0 before
+	// keys of the original direction, from the one who opened the flow on; one
+	// key when nothing rewrites it. The replies bear their mirror images, in the
+	// opposite order.
+	keys  []Key
+	steps []Translation // steps[i] makes keys[i+1] of keys[i]
+
+	groups     *group // that wait for sightings
+	room       [2]Key // for keys: few flows have more
+	newer, old *flow  // in flows, by their last use
 }
 
-// place says where in which flow a tuple stands.
+// place says where in which flow a key stands.
 type place struct {
-	flow      *flow
-	direction string
-	rank      int // 0 before the rewriting, 1 after it
+	flow  *flow
+	reply bool
+	rank  int // grows along the way of a packet
 }
 
-// tuples lists the tuples of all the flow's packets with their places.
-func (f *flow) tuples() map[Tuple]place {
-	t := f.translation
-	if t == nil {
-		return map[Tuple]place{
-			f.original:          {f, Original, 0},
-			f.original.Mirror(): {f, Reply, 0},
+// index is that of the place's key in the flow's keys.
+func (p place) index() int {
+	if p.reply {
+		return -p.rank
+	}
+	return p.rank
+}
+
+func (p place) direction() string {
+	if p.reply {
+		return Reply
+	}
+	return Original
+}
+
+// rules names the rules behind what was changed between two ranks. The
+// destination of a flow is the source of its replies, so there a DNAT rule
+// shows in the source.
+func (f *flow) rules(reply bool, from, to int, src, dst bool) (out []*RuleRef) {
+	if reply {
+		from, to = -to, -from
+	}
+	for i := max(from, 0); i < min(to, len(f.steps)); i++ {
+		t := &f.steps[i]
+		dnat, snat := dst, src
+		if reply {
+			dnat, snat = src, dst
+		}
+		if dnat && t.DNAT != nil {
+			out = append(out, t.DNAT)
+		}
+		if snat && t.SNAT != nil {
+			out = append(out, t.SNAT)
 		}
 	}
-	return map[Tuple]place{
-		t.Original:          {f, Original, 0},
-		t.Reply.Mirror():    {f, Original, 1},
-		t.Reply:             {f, Reply, 0},
-		t.Original.Mirror(): {f, Reply, 1},
-	}
+	return out
 }
 
-// rule names the rule behind what was changed. The destination of a flow is
-// the source of its replies, so there a DNAT rule shows in the source.
-func (f *flow) rule(direction string, src, dst bool) *RuleRef {
-	t := f.translation
-	if t == nil {
-		return nil
-	}
-	dnat, snat := dst, src
-	if direction == Reply {
-		dnat, snat = src, dst
-	}
-	switch {
-	case dnat && t.DNAT != nil:
-		return t.DNAT
-	case snat:
-		return t.SNAT
-	}
-	return nil
-}
-
-// flows finds the flow of a tuple. It holds a bounded number of flows: the one
+// flows finds the flow of a key. It holds a bounded number of flows: the one
 // that was not used for longest makes room.
 type flows struct {
-	byTuple map[Tuple]place
-	used    list.List // of *flow, the latest at the back
-	limit   int
+	// A key and its mirror image share one entry, that of the lesser source.
+	byKey          map[Key]spot
+	newest, oldest *flow
+	count, limit   int
+	ids            uint64
 }
 
-// find returns the place of rec's tuple, in a new flow if there is none.
-func (fs *flows) find(t Tuple, rec *Record) place {
-	if p, ok := fs.byTuple[t]; ok {
-		fs.used.MoveToBack(p.flow.used)
+// spot is a key's entry: the flow, and which of its keys. swapped says that the
+// mirror image of the entry's key stands in the flow.
+type spot struct {
+	flow    *flow
+	index   int32
+	swapped bool
+}
+
+// canonical is the one of a key and its mirror image that flows are found by.
+func canonical(k Key) (_ Key, swapped bool) {
+	c := slices.Compare(k.Src[:], k.Dst[:])
+	if c > 0 || c == 0 && k.SrcPort > k.DstPort {
+		return k.mirror(), true
+	}
+	return k, false
+}
+
+// lookup returns the place of a key that is known.
+func (fs *flows) lookup(k Key) (p place, ok bool) {
+	c, swapped := canonical(k)
+	s, ok := fs.byKey[c]
+	if !ok {
+		return p, false
+	}
+	p = place{flow: s.flow, reply: s.swapped != swapped, rank: int(s.index)}
+	if p.reply {
+		p.rank = -p.rank
+	}
+	return p, true
+}
+
+// find returns the place of a packet's key, in a new flow if there is none.
+func (fs *flows) find(k Key, answer bool) place {
+	if p, ok := fs.lookup(k); ok {
+		fs.use(p.flow)
 		return p
 	}
-	f := &flow{original: t}
-	if answers(&rec.Summary) {
-		f.original = t.Mirror()
+	f := fs.make()
+	if answer {
+		f.keys = append(f.keys, k.mirror())
+	} else {
+		f.keys = append(f.keys, k)
 	}
 	fs.add(f)
-	return fs.byTuple[t]
+	return place{flow: f, reply: answer}
 }
 
-// answers says that the packet cannot be the first of its flow.
-func answers(s *Summary) bool {
-	switch s.Protocol {
-	case "tcp":
-		return s.TCPFlags == "SYN ACK"
-	case "icmp":
-		return s.ICMPType == layers.ICMPv4TypeEchoReply
-	case "icmp6":
-		return s.ICMPType == layers.ICMPv6TypeEchoReply
-	}
-	return false
+func (fs *flows) make() *flow {
+	fs.ids++
+	f := &flow{id: fs.ids}
+	f.keys = f.room[:0]
+	return f
 }
 
-// add makes f the owner of its tuples; a former owner keeps its others.
+// add makes f the owner of its keys; a former owner keeps its others.
 func (fs *flows) add(f *flow) {
-	for t, p := range f.tuples() {
-		fs.byTuple[t] = p
+	for i, k := range f.keys {
+		c, swapped := canonical(k)
+		fs.byKey[c] = spot{f, int32(i), swapped}
 	}
-	f.used = fs.used.PushBack(f)
-	for fs.used.Len() > fs.limit {
-		fs.remove(fs.used.Front().Value.(*flow))
+	fs.link(f)
+	fs.count++
+	for fs.count > fs.limit {
+		fs.remove(fs.oldest)
 	}
 }
 
 // remove forgets f. Its packets that wait for their partners stay with the
 // matcher until their time is over.
 func (fs *flows) remove(f *flow) {
-	for t := range f.tuples() {
-		if fs.byTuple[t].flow == f {
-			delete(fs.byTuple, t)
+	for _, k := range f.keys {
+		c, _ := canonical(k)
+		if fs.byKey[c].flow == f {
+			delete(fs.byKey, c)
 		}
 	}
-	fs.used.Remove(f.used)
-	f.used = nil
+	fs.unlink(f)
+	fs.count--
+}
+
+func (fs *flows) use(f *flow) {
+	if fs.newest != f {
+		fs.unlink(f)
+		fs.link(f)
+	}
+}
+
+func (fs *flows) link(f *flow) {
+	f.old, f.newer = fs.newest, nil
+	if f.old != nil {
+		f.old.newer = f
+	} else {
+		fs.oldest = f
+	}
+	fs.newest = f
+}
+
+func (fs *flows) unlink(f *flow) {
+	if f.newer != nil {
+		f.newer.old = f.old
+	} else {
+		fs.newest = f.old
+	}
+	if f.old != nil {
+		f.old.newer = f.newer
+	} else {
+		fs.oldest = f.newer
+	}
+}
+
+// translate makes the flow that t tells of, with what is known of its way
+// before and behind. It returns the flows that it takes the place of. known is
+// the flow when nothing new is told but perhaps a rule.
+func (fs *flows) translate(t Translation) (f, known *flow, replaced []*flow) {
+	from, to := keyOf(t.Original), keyOf(t.Reply.Mirror())
+	before, hasBefore := fs.lookup(from)
+	after, hasAfter := fs.lookup(to)
+	if i := before.index(); hasBefore && !before.reply && i+1 < len(before.flow.keys) && before.flow.keys[i+1] == to {
+		k := before.flow
+		if k.steps[i].ID != t.ID {
+			k.number = 0 // the same addresses and ports, but a new connection
+		}
+		k.steps[i] = t
+		return nil, k, nil
+	}
+	f = fs.make()
+	if hasBefore && !before.reply {
+		i := before.index()
+		f.keys, f.steps = append(f.keys, before.flow.keys[:i]...), append(f.steps, before.flow.steps[:i]...)
+	}
+	f.keys, f.steps = append(f.keys, from, to), append(f.steps, t)
+	if hasAfter && !after.reply && after.flow != before.flow {
+		i := after.index()
+		f.keys, f.steps = append(f.keys, after.flow.keys[i+1:]...), append(f.steps, after.flow.steps[i:]...)
+	}
+	for i, p := range []place{before, after} {
+		if p.flow == nil || i == 1 && p.flow == before.flow {
+			continue
+		}
+		replaced = append(replaced, p.flow)
+		// One that begins or ends here is a part of this one now.
+		if covers(f.keys, p.flow.keys) {
+			f.number = max(f.number, p.flow.number)
+		}
+	}
+	return f, nil, replaced
+}
+
+// covers says that all of part's keys are among keys, in either direction.
+func covers(keys, part []Key) bool {
+	for _, k := range part {
+		if !slices.Contains(keys, k) && !slices.Contains(keys, k.mirror()) {
+			return false
+		}
+	}
+	return true
 }

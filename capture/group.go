@@ -2,98 +2,143 @@ package capture
 
 import (
 	"bytes"
-	"container/list"
-	"hash/maphash"
+	"net/netip"
 	"slices"
 	"time"
 )
 
 // invariants is what no NAT and no router changes in a packet.
 type invariants struct {
-	direction string
-	protocol  string
-	ipID      uint16
-	seq, ack  uint32
-	flags     string
-	icmpSeq   uint16
-	icmpType  uint8
-	icmpCode  uint8
-	length    int    // of the payload
-	hash      uint64 // of its beginning
+	flow     uint64
+	hash     uint64 // of the beginning of the payload
+	seq, ack uint32
+	length   int32 // of the payload
+	ipID     uint16
+	icmpSeq  uint16
+	protocol uint8
+	flags    uint8
+	icmpType uint8
+	icmpCode uint8
+	reply    bool
 }
 
-func invariantsOf(rec *Record, direction string, seed maphash.Seed) invariants {
-	s := &rec.Summary
-	inv := invariants{
-		direction: direction, protocol: s.Protocol, ipID: s.IPID,
-		seq: s.TCPSeq, ack: s.TCPAck, flags: s.TCPFlags,
-		icmpSeq: s.ICMPSeq, icmpType: s.ICMPType, icmpCode: s.ICMPCode, length: s.Payload,
+func invariantsOf(b *Brief) invariants {
+	h := b.Innermost()
+	return invariants{
+		hash: b.Hash, seq: h.TCPSeq, ack: h.TCPAck, length: h.Payload, ipID: h.IPID, icmpSeq: h.ICMPSeq,
+		protocol: h.Key.Protocol, flags: h.TCPFlags, icmpType: h.ICMPType, icmpCode: h.ICMPCode,
 	}
-	if fixedPayload(rec) {
-		inv.hash = maphash.Bytes(seed, rec.payload[:min(len(rec.payload), hashedBytes)])
-	}
-	return inv
 }
 
 // fixedPayload says that the payload must be the same before and after: NAT
 // rewrites the packet that an ICMP error quotes.
 func fixedPayload(rec *Record) bool { return rec.quoted.Protocol == "" }
 
+// tupleOf is the tuple by which conntrack knows the packet. An ICMP error
+// belongs to the flow of the packet that it quotes and goes the other way.
+func tupleOf(rec *Record) (Tuple, bool) {
+	rec = inmost(rec)
+	s := &rec.Summary
+	switch s.Protocol {
+	case "tcp", "udp", "ip":
+		return Tuple{s.Protocol, s.Src, s.Dst}, true
+	case "icmp", "icmp6":
+		if !fixedPayload(rec) {
+			return rec.quoted.Mirror(), true
+		}
+		return Tuple{s.Protocol, netip.AddrPortFrom(s.Src.Addr(), s.ICMPID),
+			netip.AddrPortFrom(s.Dst.Addr(), s.ICMPID)}, true
+	}
+	return Tuple{}, false
+}
+
 // sighting is one packet at one point.
 type sighting struct {
-	rec  *Record
+	Brief
+	rec  *Record // nil when only the summary was seen
 	rank int
 }
 
 // group gathers the sightings of one packet.
 type group struct {
 	flow    *flow
+	reply   bool
 	key     invariants
 	seen    []sighting // in the order of time
-	emitted bool       // stays a while, so that late sightings begin no new group
+	emitted bool       // to be told; stays a while, so that late sightings begin no new group
+	told    bool
+	over    bool // waits for nothing more
 	stage   stage
-	waiting *list.Element // in Matcher.waiting[stage]
+
+	next           *group // with the same invariants, in the order in which they began
+	nextOf, prevOf *group // of the same flow
+	newer, older   *group // in the same stage
 }
 
-// accepts says whether rec can be one more sighting of the group's packet:
+// accepts says whether s can be one more sighting of the group's packet:
 // nothing is seen twice in the same place, and never before it was rewritten
 // once it was seen after.
-func (g *group) accepts(rec *Record, rank int) bool {
-	for _, s := range g.seen {
-		if s.rec.Point == rec.Point && s.rec.Outgoing == rec.Outgoing {
+func (g *group) accepts(s *sighting) bool {
+	for i := range g.seen {
+		o := &g.seen[i]
+		if o.Point == s.Point && o.Outgoing == s.Outgoing && (o.Tunnel != NoTunnel) == (s.Tunnel != NoTunnel) {
 			return false
 		}
-		if s.rank < rank && rec.Time.Before(s.rec.Time) || s.rank > rank && s.rec.Time.Before(rec.Time) {
+		if o.rank < s.rank && s.Time < o.Time || o.rank > s.rank && o.Time < s.Time {
 			return false
 		}
 	}
-	return !fixedPayload(rec) || samePayload(g.seen[0].rec, rec)
+	first := g.seen[0].rec
+	return s.isError() || first == nil || s.rec == nil || samePayload(first, s.rec)
 }
 
+// samePayload compares as much as was kept of both.
 func samePayload(a, b *Record) bool {
-	n := min(len(a.payload), len(b.payload))
-	return bytes.Equal(a.payload[:n], b.payload[:n])
+	x, y := inmost(a).payload, inmost(b).payload
+	n := min(len(x), len(y))
+	return bytes.Equal(x[:n], y[:n])
 }
 
-func (g *group) add(rec *Record, rank int) {
-	at, _ := slices.BinarySearchFunc(g.seen, rec, func(s sighting, rec *Record) int {
-		if rec.Time.Before(s.rec.Time) {
-			return 1
-		}
-		return -1 // the later comer of two at the same moment goes behind
-	})
-	g.seen = slices.Insert(g.seen, at, sighting{rec, rank})
+// inmost is the packet that rec is about.
+func inmost(rec *Record) *Record {
+	if rec.inner != nil { // as deep as a Brief looks
+		return rec.inner
+	}
+	return rec
 }
 
-func (g *group) last() time.Time { return g.seen[len(g.seen)-1].rec.Time }
+func (g *group) add(s *sighting) {
+	at := len(g.seen)
+	for at > 0 && s.before(&g.seen[at-1]) {
+		at--
+	}
+	g.seen = slices.Insert(g.seen, at, *s)
+}
 
-// rewritten says that the packet was seen on both sides of the rewriting.
+// before says that s, which came after o, is to stand before it. The kernel
+// leaves a packet its time of arrival when it takes it out of a tunnel, so that
+// both sightings are of the same moment.
+func (s *sighting) before(o *sighting) bool {
+	switch {
+	case s.Time != o.Time:
+		return s.Time < o.Time
+	case s.rank != o.rank:
+		return s.rank < o.rank
+	case s.Outgoing || o.Outgoing:
+		return s.Outgoing && o.Outgoing && s.Tunnel == NoTunnel && o.Tunnel != NoTunnel
+	}
+	return s.Tunnel != NoTunnel && o.Tunnel == NoTunnel
+}
+
+func (g *group) last() int64 { return g.seen[len(g.seen)-1].Time }
+
+// rewritten says that the packet was seen on both sides of a rewriting.
 func (g *group) rewritten() bool { return g.seen[0].rank != g.seen[len(g.seen)-1].rank }
 
 // spread is the number of points that saw the packet, counted up to 2.
 func (g *group) spread() int {
-	for _, s := range g.seen {
-		if s.rec.Point != g.seen[0].rec.Point {
+	for i := range g.seen {
+		if g.seen[i].Point != g.seen[0].Point {
 			return 2
 		}
 	}
@@ -126,4 +171,30 @@ func (g *group) stageNow() stage {
 		return forwarded
 	}
 	return alone
+}
+
+// queue is a list of groups, by when they came.
+type queue struct{ newest, oldest *group }
+
+func (q *queue) push(g *group) {
+	g.older, g.newer = q.newest, nil
+	if g.older != nil {
+		g.older.newer = g
+	} else {
+		q.oldest = g
+	}
+	q.newest = g
+}
+
+func (q *queue) remove(g *group) {
+	if g.newer != nil {
+		g.newer.older = g.older
+	} else {
+		q.newest = g.older
+	}
+	if g.older != nil {
+		g.older.newer = g.newer
+	} else {
+		q.oldest = g.newer
+	}
 }

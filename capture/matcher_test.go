@@ -257,21 +257,21 @@ func TestMatcherReusedPort(t *testing.T) {
 func TestMatcherMemoryIsBounded(t *testing.T) {
 	m := NewMatcher(uplink, container)
 	rec := see(t, 0, uplink, pkt{proto: "udp", src: "10.0.0.1:1", dst: "10.0.0.2:2"})
+	b := m.t.brief(rec)
 	for i := range maxGroups + maxGroups/2 {
-		r := *rec
-		r.Time = epoch.Add(time.Duration(i))
-		r.Summary.Src = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 9)
-		m.Add(&r)
+		b.Time++
+		b.Outer.Key.Src = [16]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}
+		m.See(&b)
 	}
-	if m.groups > maxGroups || m.flows.used.Len() > maxFlows || len(m.flows.byTuple) > 2*maxFlows {
-		t.Errorf("%d groups, %d flows, %d tuples are kept", m.groups, m.flows.used.Len(), len(m.flows.byTuple))
+	if m.t.count > maxGroups || m.t.flows.count > maxFlows || len(m.t.flows.byKey) > maxFlows {
+		t.Errorf("%d groups, %d flows, %d keys are kept", m.t.count, m.t.flows.count, len(m.t.flows.byKey))
 	}
 	if m.Unmatched() != maxGroups/2 {
 		t.Errorf("%d unmatched, want %d", m.Unmatched(), maxGroups/2)
 	}
 	m.Flush()
-	if m.groups != 0 {
-		t.Errorf("%d groups are left after Flush", m.groups)
+	if m.t.count != 0 || len(m.t.groups) != 0 {
+		t.Errorf("%d groups are left after Flush", m.t.count)
 	}
 }
 

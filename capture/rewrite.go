@@ -1,32 +1,52 @@
 package capture
 
+import "time"
+
 // rewrite is what happened to the packet between its first sighting and its
 // last.
-func (g *group) rewrite() *Rewrite {
-	first, last := g.seen[0], g.seen[len(g.seen)-1]
-	before, after := first.rec, last.rec
+func (m *Matcher) rewrite(g *group) *Rewrite {
+	first, last := &g.seen[0], &g.seen[len(g.seen)-1]
 	w := &Rewrite{
-		Time: before.Time, Flow: g.flow.number, Direction: g.key.direction, Protocol: g.key.protocol,
-		Before: seenOf(before), After: seenOf(after),
-		Elapsed: after.Time.Sub(before.Time), Info: before.Summary.Info,
-		BeforeRecord: before, AfterRecord: after,
+		Time: first.When(), Flow: m.t.numberOf(g), Direction: place{reply: g.reply}.direction(),
+		Protocol: first.Innermost().Name(), Before: m.t.seenOf(first), After: m.t.seenOf(last),
+		Elapsed: time.Duration(last.Time - first.Time), BeforeRecord: m.record(first), AfterRecord: m.record(last),
+	}
+	if w.BeforeRecord != nil {
+		w.Info = inmost(w.BeforeRecord).Summary.Info
 	}
 	w.Changed = changed(&w.Before, &w.After)
-	if first.rank != last.rank {
-		w.Rule = g.flow.rule(g.key.direction, w.Before.Src != w.After.Src, w.Before.Dst != w.After.Dst)
+	rules := g.flow.rules(g.reply, first.rank, last.rank, w.Before.Src != w.After.Src, w.Before.Dst != w.After.Dst)
+	if len(rules) > 0 {
+		w.Rule = rules[0]
 	}
 	return w
 }
 
-func seenOf(rec *Record) Seen {
-	s := &rec.Summary
-	seen := Seen{
-		Point: rec.Point.String(), Src: endpoint(s.Protocol, s.Src), Dst: endpoint(s.Protocol, s.Dst), TTL: int(s.TTL),
-		ID: int(s.ICMPID), SrcMAC: s.SrcMAC, DstMAC: s.DstMAC,
-		Checksum: hex16(s.Checksum), Offload: rec.Offload, Length: rec.Length,
+func (m *Matcher) record(s *sighting) *Record {
+	if s.rec == nil && m.Lookup != nil {
+		s.rec, _ = m.Lookup(s.Serial)
 	}
-	if s.Src.Addr().Is4() {
-		seen.IPChecksum = hex16(s.IPChecksum)
+	return s.rec
+}
+
+func (m *tracker) seenOf(s *sighting) Seen {
+	h := s.Innermost()
+	src, dst := h.Key.Addrs()
+	seen := Seen{
+		Point: m.points[s.Point].String(), Src: h.Key.endpoint(src), Dst: h.Key.endpoint(dst), TTL: int(h.TTL),
+		Checksum: hex16(h.Checksum), Offload: s.Offload, Length: int(s.Length),
+	}
+	if h.Key.Protocol == protoICMP || h.Key.Protocol == protoICMPv6 {
+		seen.ID = int(h.Key.SrcPort)
+	}
+	switch {
+	case h.framed:
+		seen.SrcMAC, seen.DstMAC = macText(h.SrcMAC), macText(h.DstMAC)
+	case s.rec != nil:
+		seen.SrcMAC, seen.DstMAC = s.rec.Summary.SrcMAC, s.rec.Summary.DstMAC
+	}
+	if h.Key.Version == 4 {
+		seen.IPChecksum = hex16(h.IPChecksum)
 	}
 	return seen
 }

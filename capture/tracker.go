@@ -1,0 +1,297 @@
+package capture
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Bounds of a tracker's memory.
+const (
+	maxFlows  = 1 << 17
+	maxGroups = 1 << 17
+	// maxAlike is how many packets that are the same in all that can be known of
+	// them wait for their partners: the same bytes, sent again and again.
+	maxAlike = 256
+)
+
+// tracker finds the sightings of one packet at several points. A packet is the
+// same if its invariants (IP id, TCP numbers and flags, ICMP type and sequence,
+// payload) are the same and its addresses are equal, or are what conntrack says
+// that they become; among packets that are the same in all this, the first is
+// paired with the first. Of a packet in a tunnel the inner one counts.
+//
+// It works while packets stream in, in packet time, with bounded memory.
+type tracker struct {
+	early    int // tell as soon as this many points saw a rewritten packet; 0 to wait for more
+	patience [stages]time.Duration
+	flows    flows
+	groups   map[invariants]*group // the first of those with the same
+	count    int
+	waiting  [stages]queue
+	now      int64 // the latest packet's time
+	numbers  int   // of flows given so far
+	free     *group
+	done     []*group // complete, to be told
+	lone     uint64
+
+	points   []Point
+	numbered map[Point]uint16
+	briefer  briefer
+}
+
+func newTracker(points []Point) tracker {
+	t := tracker{
+		patience: patience, groups: map[invariants]*group{}, numbered: map[Point]uint16{},
+		flows: flows{byKey: map[Key]spot{}, limit: maxFlows},
+	}
+	for _, p := range points {
+		t.number(p)
+	}
+	return t
+}
+
+// number is the index of p in points.
+func (m *tracker) number(p Point) uint16 {
+	n, ok := m.numbered[p]
+	if !ok {
+		n = uint16(len(m.points))
+		m.points = append(m.points, p)
+		m.numbered[p] = n
+	}
+	return n
+}
+
+// brief summarizes a record.
+func (m *tracker) brief(rec *Record) Brief {
+	m.briefer.vxlanPorts = append(m.briefer.vxlanPorts[:0], vxlanPort, vxlanKernelPort)
+	if rec.Summary.Tunnel == "vxlan" {
+		m.briefer.vxlanPorts = append(m.briefer.vxlanPorts, rec.Summary.Dst.Port())
+	}
+	b := Brief{
+		Serial: rec.Serial, Time: rec.Time.UnixNano(), Length: uint32(rec.Length), Kept: uint32(len(rec.Data)),
+		Point: m.number(rec.Point), Outgoing: rec.Outgoing, Offload: rec.Offload,
+	}
+	data, framed := rec.Data, !rec.unframed
+	if rec.link != linkEthernet && framed {
+		data, framed = data[min(rec.link.size(), len(data)):], false
+	}
+	m.briefer.fill(&b, data, framed)
+	return b
+}
+
+// flowKey is the key by which conntrack knows the packet. An ICMP error belongs
+// to the flow of the packet that it quotes and goes the other way.
+func flowKey(b *Brief) (k Key, ok bool) {
+	if b.isError() {
+		return b.Quoted.mirror(), true
+	}
+	h := b.Innermost()
+	return h.Key, h.Key.Version != 0 && !h.arp
+}
+
+// answers says that the packet cannot be the first of its flow.
+func (h *Headers) answers() bool {
+	switch h.Key.Protocol {
+	case protoTCP:
+		return h.TCPFlags&0x12 == 0x12 // SYN ACK
+	case protoICMP:
+		return h.ICMPType == 0
+	case protoICMPv6:
+		return h.ICMPType == 129
+	}
+	return false
+}
+
+// see takes the next sighting.
+func (m *tracker) see(s *sighting) {
+	m.expire(s.Time)
+	k, ok := flowKey(&s.Brief)
+	if !ok {
+		return
+	}
+	m.sight(s, m.flows.find(k, s.Innermost().answers() && !s.isError()))
+}
+
+// sight adds a sighting to the first group that it fits, or begins a group.
+func (m *tracker) sight(s *sighting, at place) {
+	s.rank = at.rank
+	key := invariantsOf(&s.Brief)
+	key.flow, key.reply = at.flow.id, at.reply
+	var last *group
+	alike := 0
+	for g := m.groups[key]; g != nil; g = g.next {
+		if g.accepts(s) {
+			m.join(g, s)
+			return
+		}
+		last = g
+		alike++
+	}
+	if alike == maxAlike {
+		m.finish(m.groups[key])
+	}
+	g := m.newGroup()
+	g.flow, g.reply, g.key, g.stage = at.flow, at.reply, key, alone
+	g.seen = append(g.seen, *s)
+	if last == nil {
+		m.groups[key] = g
+	} else {
+		last.next = g
+	}
+	if g.nextOf = at.flow.groups; g.nextOf != nil {
+		g.nextOf.prevOf = g
+	}
+	at.flow.groups = g
+	m.count++
+	m.waiting[alone].push(g)
+}
+
+func (m *tracker) join(g *group, s *sighting) {
+	g.add(s)
+	if !g.emitted && m.early != 0 && g.rewritten() && g.spread() == m.early {
+		g.emitted = true
+		m.done = append(m.done, g)
+	}
+	m.waiting[g.stage].remove(g)
+	g.stage = g.stageNow()
+	m.waiting[g.stage].push(g)
+}
+
+func (m *tracker) newGroup() *group {
+	g := m.free
+	if g == nil {
+		return &group{seen: make([]sighting, 0, 2)}
+	}
+	m.free = g.next
+	clear(g.seen)
+	*g = group{seen: g.seen[:0]}
+	return g
+}
+
+// drop takes the group out of the waiting.
+func (m *tracker) drop(g *group) {
+	m.waiting[g.stage].remove(g)
+	m.count--
+	if g.prevOf != nil {
+		g.prevOf.nextOf = g.nextOf
+	} else {
+		g.flow.groups = g.nextOf
+	}
+	if g.nextOf != nil {
+		g.nextOf.prevOf = g.prevOf
+	}
+	first := m.groups[g.key]
+	switch {
+	case first != g:
+		for first.next != g {
+			first = first.next
+		}
+		first.next = g.next
+	case g.next == nil:
+		delete(m.groups, g.key)
+	default:
+		m.groups[g.key] = g.next
+	}
+	g.next = nil
+}
+
+// recycle lets a group be used again that nothing refers to.
+func (m *tracker) recycle(g *group) {
+	g.next, g.flow = m.free, nil
+	m.free = g
+}
+
+// translate tells of a flow that NAT rewrites.
+func (m *tracker) translate(t Translation) {
+	f, known, replaced := m.flows.translate(t)
+	if known != nil {
+		return
+	}
+	var early []sighting
+	for _, old := range replaced {
+		for g := old.groups; g != nil; {
+			next := g.nextOf
+			if !g.emitted {
+				early = append(early, g.seen...)
+				m.drop(g)
+				m.recycle(g)
+			}
+			g = next
+		}
+		if covers(f.keys, old.keys) {
+			m.flows.remove(old)
+		}
+	}
+	m.flows.add(f)
+	slices.SortStableFunc(early, func(a, b sighting) int { return cmp.Compare(a.Time, b.Time) })
+	for i := range early {
+		s := &early[i]
+		k, _ := flowKey(&s.Brief)
+		m.sight(s, m.flows.find(k, s.Innermost().answers() && !s.isError()))
+	}
+	m.expire(m.now)
+}
+
+// expire moves packet time on, and ends the waiting of what waited too long by
+// then, and of the oldest when there is no room for one more.
+func (m *tracker) expire(now int64) {
+	m.now = max(m.now, now)
+	for st := range m.waiting {
+		for g := m.waiting[st].oldest; g != nil; g = m.waiting[st].oldest {
+			if m.now-g.last() < int64(m.patience[st]) && m.count < maxGroups {
+				break
+			}
+			m.finish(g)
+		}
+	}
+}
+
+// finish ends the waiting of g.
+func (m *tracker) finish(g *group) {
+	m.drop(g)
+	if len(g.seen) == 1 {
+		m.lone++
+	}
+	g.over = true
+	switch {
+	case !g.emitted:
+		m.done = append(m.done, g)
+	case g.told:
+		m.recycle(g)
+	}
+}
+
+func (m *tracker) flush() {
+	for st := range m.waiting {
+		for m.waiting[st].oldest != nil {
+			m.finish(m.waiting[st].oldest)
+		}
+	}
+}
+
+// tell calls f with every group that is complete, in the order of their first
+// sightings.
+func (m *tracker) tell(f func(*group)) {
+	if len(m.done) == 0 {
+		return
+	}
+	slices.SortStableFunc(m.done, func(a, b *group) int { return cmp.Compare(a.seen[0].Time, b.seen[0].Time) })
+	for _, g := range m.done {
+		f(g)
+		if g.told = true; g.over { // otherwise it still waits for late sightings
+			m.recycle(g)
+		}
+	}
+	clear(m.done)
+	m.done = m.done[:0]
+}
+
+// numberOf is the number of a group's flow.
+func (m *tracker) numberOf(g *group) int {
+	if g.flow.number == 0 {
+		m.numbers++
+		g.flow.number = m.numbers
+	}
+	return g.flow.number
+}
