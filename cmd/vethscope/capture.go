@@ -25,18 +25,24 @@ type captureFlags struct {
 	count    int
 	duration time.Duration
 	rewrites bool
+	journeys bool
+	all      bool
+	ns       string // with all
 }
 
 func newCaptureCmd() *cobra.Command {
 	var f captureFlags
 	cmd := &cobra.Command{
-		Use:   "capture NAMESPACE:LINK...",
+		Use:   "capture NAMESPACE:LINK... | --all [NETWORK...]",
 		Short: "Show packets live, at any number of points",
 		Long: "Captures at every NAMESPACE:LINK; \"host\" is the namespace that vethscope runs in. With two\n" +
 			"points or more a packet that was seen at several is shown once, before and after, with what\n" +
-			"was changed on its way and the rule that did it (--rewrites shows only these).",
+			"was changed on its way and the rule that did it (--rewrites shows only these). With --journeys\n" +
+			"it is shown with every point on its way, into tunnels and out of them.",
 		Example: "  vethscope capture host:up0\n" +
 			"  vethscope capture host:up0 web-1:eth0 --rewrites\n" +
+			"  vethscope capture --all web --journeys\n" +
+			"  vethscope capture --all -n web-1\n" +
 			"  vethscope capture host:up0 -f 'vxlan vni 42 or icmp'\n" +
 			"  vethscope capture host:up0 web-1:eth0 --for 10s -w nat.pcapng\n" +
 			"  vethscope capture host:up0 -w long.pcapng --rotate-size 10MB --rotate-count 5",
@@ -48,9 +54,12 @@ func newCaptureCmd() *cobra.Command {
 				return err
 			}
 			f.file.filter = f.filter.expr
-			points, err := parsePoints(args)
+			points, err := f.points(cmd.Context(), args)
 			if err != nil {
-				return usageError{fmt.Errorf("capture: %w", err)}
+				return err
+			}
+			if f.journeys && f.rewrites {
+				return usageError{errors.New("capture: --journeys shows what --rewrites does, and more: give one of them")}
 			}
 			if f.output != "table" && f.output != "json" {
 				return usageError{fmt.Errorf("-o %s: must be table or json", f.output)}
@@ -67,7 +76,25 @@ func newCaptureCmd() *cobra.Command {
 	cmd.Flags().IntVarP(&f.count, "count", "c", 0, "end after so many packets")
 	cmd.Flags().DurationVar(&f.duration, "for", 0, "end after this time, such as 10s")
 	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
+	cmd.Flags().BoolVar(&f.journeys, "journeys", false, "show every packet's way past all points")
+	cmd.Flags().BoolVar(&f.all, "all", false, "at every link of a namespace (-n), or of the networks that are named")
+	cmd.Flags().StringVarP(&f.ns, "namespace", "n", "", "with --all: the namespace; host by default")
 	return cmd
+}
+
+// points are those that the command line names.
+func (f *captureFlags) points(ctx context.Context, args []string) ([]capture.Point, error) {
+	if f.all {
+		return allPoints(ctx, f.ns, args)
+	}
+	if f.ns != "" {
+		return nil, usageError{errors.New("capture: -n goes with --all; otherwise a point is NAMESPACE:LINK")}
+	}
+	points, err := parsePoints(args)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("capture: %w", err)}
+	}
+	return points, nil
 }
 
 // parsePoints reads NAMESPACE:LINK words.
@@ -106,8 +133,12 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	if err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
+	if flags.journeys {
+		f.journeys = capture.NewJourneys(nil, points...)
+	}
 	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop,
-		several: len(points) > 1, told: map[uint64]bool{}}
+		journeys: journeyPrinter{w: cmd.OutOrStdout(), json: flags.output == "json"},
+		several:  len(points) > 1, told: map[uint64]bool{}}
 	if flags.file.path != "" {
 		if out.file, err = createFile(ctx, flags.file, points); err != nil {
 			f.close()
@@ -122,7 +153,7 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	})
 	for _, s := range f.stats() {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d packets, %d dropped by the kernel, %d skipped%s\n",
-			s.Point, s.Packets, s.Dropped, s.Skipped, ended(s))
+			s.Point, s.Packets, s.Dropped, s.Overrun+s.Skipped, ended(s))
 	}
 	return out.close(f.stats())
 }
@@ -140,6 +171,7 @@ func ended(s capture.Stats) string {
 type captureOutput struct {
 	flags    captureFlags
 	rewrites *rewritePrinter
+	journeys journeyPrinter
 	w        io.Writer
 	file     *packetFile // nil when none is written
 	stop     func()
@@ -159,12 +191,31 @@ func (o *captureOutput) take(b batch) {
 	if o.file != nil && o.err == nil {
 		o.err = o.file.take(b)
 	}
+	if o.flags.journeys {
+		o.travel(b.journeys)
+		return
+	}
 	o.add(b)
 	until := time.Now().Add(-patience)
 	if !o.several {
 		until = time.Now()
 	}
 	o.release(until)
+}
+
+// travel shows journeys.
+func (o *captureOutput) travel(journeys []*capture.Journey) {
+	for _, j := range journeys {
+		if !o.more() {
+			break
+		}
+		o.count++
+		o.journeys.print(j)
+		o.err = errors.Join(o.err, o.journeys.err)
+	}
+	if !o.more() {
+		o.stop()
+	}
 }
 
 // add shows what was rewritten; what was not waits for release.

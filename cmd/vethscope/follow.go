@@ -20,7 +20,8 @@ import (
 type batch struct {
 	records  []*capture.Record
 	rewrites []*capture.Rewrite
-	notices  []string // what went wrong on the way, for the user
+	journeys []*capture.Journey // only of a follower that was told to
+	notices  []string           // what went wrong on the way, for the user
 }
 
 // follower captures at several points and tells which packets were rewritten
@@ -30,10 +31,12 @@ type follower struct {
 	points  []capture.Point
 	session *capture.Session
 	matcher *capture.Matcher
-	flows   chan capture.Translation
-	notices chan string
-	watches sync.WaitGroup
-	cancel  context.CancelFunc
+	// journeys, when set before run, tells of every packet's way.
+	journeys *capture.Journeys
+	flows    chan capture.Translation
+	notices  chan string
+	watches  sync.WaitGroup
+	cancel   context.CancelFunc
 }
 
 // tick is how often the matcher is told the time when no packet tells it.
@@ -169,25 +172,37 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 		select {
 		case records, ok := <-f.session.Records():
 			if !ok {
-				emit(batch{rewrites: f.matcher.Flush()})
+				b.rewrites = f.matcher.Flush()
+				f.travel(&b, (*capture.Journeys).Flush)
+				emit(b)
 				return
 			}
 			b.records = records
 			for _, r := range records {
 				b.rewrites = append(b.rewrites, f.matcher.Add(r)...)
+				f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Add(r) })
 			}
 		case t := <-f.flows:
 			b.rewrites = f.matcher.Translate(t)
+			f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Translate(t) })
 		case text := <-f.notices:
 			b.notices = []string{text}
 		case now := <-ticker.C:
 			// What is on its way through the rings is not late yet.
 			b.rewrites = f.matcher.Advance(now.Add(-tick))
+			f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Advance(now.Add(-tick)) })
 		case <-ctx.Done():
 			f.session.Stop()
 			ctx = context.Background() // go on until the records are through
 		}
 		emit(b) // also when it is empty: time passes
+	}
+}
+
+// travel adds the journeys that are complete after do.
+func (f *follower) travel(b *batch, do func(*capture.Journeys) []*capture.Journey) {
+	if f.journeys != nil {
+		b.journeys = append(b.journeys, do(f.journeys)...)
 	}
 }
 
