@@ -60,12 +60,15 @@ func TestModes(t *testing.T) {
 	m.file(t, "/init", build(t, dir, "init", "build", "./init"))
 	m.file(t, "/bin/vethscope", build(t, dir, "vethscope", "build", "vethscope/cmd/vethscope"))
 	m.file(t, "/modes.test", build(t, dir, "modes.test", "test", "-c", "vethscope/tests/modes"))
+	m.file(t, "/crash.test", build(t, dir, "crash.test", "test", "-c", "vethscope/tests/crash"))
 	for _, d := range []string{"dev", "proc", "sys", "tmp", "run", "etc", "var"} {
 		m.dirs(d)
 	}
 	commands := []command{
 		// In sandboxes, as everywhere, but with nothing skipped.
 		{[]string{"/modes.test", "-test.v"}, []string{"CI=true", "VETHSCOPE_TEST_IPVLAN=require"}},
+		{[]string{"/crash.test", "-test.v", "-test.run", "^(TestFailureAtEveryStep|TestKillAtEveryStep|TestWhole)$/^ipvlan$"},
+			[]string{"CI=true", "VETHSCOPE_TEST_IPVLAN=require"}},
 		// On the machine itself, as root.
 		{[]string{"/bin/vethscope", "--host", "create", "ipvlan", "iv", "--subnet", "10.0.1.0/24", "--submode", "l3s"}, nil},
 		{[]string{"/bin/vethscope", "prove", "iv"}, nil},
