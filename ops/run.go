@@ -19,8 +19,8 @@ func withRunning(ctx context.Context) (context.Context, *running) {
 	return context.WithValue(ctx, runningKey{}, r), r
 }
 
-// makes notes what a step makes.
-func (r *running) makes(s Step) {
+// done notes what a step has made.
+func (r *running) done(s Step) {
 	if m, ok := s.(Maker); ok {
 		for _, what := range m.Makes() {
 			r.made[what] = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // Maker is a Step that makes something which other steps work on, and whose Undo
@@ -22,6 +23,17 @@ type Inner interface {
 	// Within names what the change is part of; with any of these it is gone.
 	Within() []string
 }
+
+// Parallel is a Step whose Undo may run at the same time as those of its
+// neighbours. It is for those that mostly wait for the kernel.
+type Parallel interface {
+	Step
+	// Parallel is the same word for steps that may be undone together.
+	Parallel() string
+}
+
+// maxParallel bounds how many threads wait in the kernel at once.
+const maxParallel = 64
 
 // unwinding takes back the first steps of a plan.
 type unwinding struct {
@@ -74,7 +86,7 @@ func (u *unwinding) undone(i int) {
 }
 
 // groups are the numbers of the steps to undo, in that order; those of one group
-// can be undone together. Steps that are gone with another are left out,
+// may be undone at the same time. Steps that are gone with another are left out,
 // and listed in inner.
 func (u *unwinding) groups() [][]int {
 	owners := u.owners()
@@ -84,7 +96,7 @@ func (u *unwinding) groups() [][]int {
 			u.inner[owner] = append(u.inner[owner], i)
 			continue
 		}
-		if last := len(groups) - 1; last >= 0 && u.together(i, groups[last][0]) {
+		if last := len(groups) - 1; last >= 0 && u.parallel(i, groups[last][0]) {
 			groups[last] = append(groups[last], i)
 		} else {
 			groups = append(groups, []int{i})
@@ -114,22 +126,31 @@ func (u *unwinding) owners() map[int]int {
 	return owners
 }
 
-// together says whether steps i and j can be undone together.
-func (u *unwinding) together(i, j int) bool {
-	a, ok := u.plan.Steps[i].(BatchUndoer)
-	b, too := u.plan.Steps[j].(BatchUndoer)
-	return ok && too && a.UndoBatch() == b.UndoBatch()
+func (u *unwinding) parallel(i, j int) bool {
+	a, ok := u.plan.Steps[i].(Parallel)
+	b, too := u.plan.Steps[j].(Parallel)
+	return ok && too && a.Parallel() == b.Parallel()
 }
 
 // undo undoes the steps of a group and returns their errors in the same order.
 func (u *unwinding) undo(ctx context.Context, group []int) []error {
-	steps := make([]Step, len(group))
-	for k, i := range group {
+	errs := make([]error, len(group))
+	for _, i := range group {
 		u.tell(u.plan, i, PhaseUndo, nil)
-		steps[k] = u.plan.Steps[i]
 	}
-	if len(steps) == 1 {
-		return []error{u.undoStep(ctx, u.plan, steps[0])}
+	if len(group) == 1 {
+		errs[0] = u.undoStep(ctx, u.plan, u.plan.Steps[group[0]])
+		return errs
 	}
-	return steps[0].(BatchUndoer).UndoAll(ctx, steps)
+	var wg sync.WaitGroup
+	free := make(chan struct{}, maxParallel)
+	for k, i := range group {
+		free <- struct{}{}
+		wg.Go(func() {
+			errs[k] = u.undoStep(ctx, u.plan, u.plan.Steps[i])
+			<-free
+		})
+	}
+	wg.Wait()
+	return errs
 }

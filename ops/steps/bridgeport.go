@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
@@ -112,16 +111,14 @@ func (s *NftHairpin) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftHairpin) Do(ctx context.Context) error { return addRule(ctx, s.NS, s.rule(), s.Comment) }
-
-func (s *NftHairpin) rule() *nftables.Rule {
+func (s *NftHairpin) Do(ctx context.Context) error {
 	exprs := matchSource(s.Subnet)
 	exprs = append(exprs,
 		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(s.Bridge)})
 	exprs = append(exprs, matchDNATed(expr.CmpOpNeq)...)
 	exprs = append(exprs, &expr.Counter{}, &expr.Masq{})
-	return newRule(s.Table, s.Chain, s.Comment, exprs)
+	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftHairpin) Undo(ctx context.Context) error {

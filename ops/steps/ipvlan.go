@@ -74,6 +74,4 @@ func (s *IpvlanAdd) Do(context.Context) error {
 	return err
 }
 
-func (s *IpvlanAdd) Undo(context.Context) error {
-	return madeLink{s.NS, s.Name, s.Index, s.Mark}.delete()
-}
+func (s *IpvlanAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }

@@ -57,8 +57,7 @@ func (s *BridgeAdd) Do(context.Context) error {
 	})
 }
 
-func (s *BridgeAdd) Undo(context.Context) error { return s.made().delete() }
-func (s *BridgeAdd) made() madeLink             { return madeLink{s.NS, s.Name, s.Index, s.Mark} }
+func (s *BridgeAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
 
 // VethAdd makes a veth pair, a cable with two ends: Name in NS and PeerName in
 // PeerNS.
@@ -131,8 +130,23 @@ func (s *VethAdd) Do(ctx context.Context) error {
 	})
 }
 
-func (s *VethAdd) Undo(context.Context) error { return s.made().delete() }
-func (s *VethAdd) made() madeLink             { return madeLink{s.NS, s.Name, s.Index, s.Mark} }
+func (s *VethAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
+
+// deleteLink deletes the link that a step made: the one with the index that it
+// had or, where a crash lost the index, one that bears our mark or none yet.
+func deleteLink(ns, name string, index int, mark string) error {
+	return undoIn(ns, func(h *netlink.Handle) error {
+		l, err := findLink(h, name)
+		if err != nil || l == nil {
+			return err
+		}
+		a := l.Attrs()
+		if index != 0 && a.Index != index || a.Alias != "" && a.Alias != mark {
+			return nil // someone else has taken the name since
+		}
+		return h.LinkDel(l)
+	})
+}
 
 // LinkMaster plugs a link into a bridge.
 type LinkMaster struct {

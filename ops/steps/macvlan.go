@@ -85,6 +85,4 @@ func (s *MacvlanAdd) Do(context.Context) error {
 	return err
 }
 
-func (s *MacvlanAdd) Undo(context.Context) error {
-	return madeLink{s.NS, s.Name, s.Index, s.Mark}.delete()
-}
+func (s *MacvlanAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }

@@ -145,6 +145,4 @@ func (s *VxlanAdd) link(h *netlink.Handle) (*netlink.Vxlan, error) {
 	return l, nil
 }
 
-func (s *VxlanAdd) Undo(context.Context) error {
-	return madeLink{s.NS, s.Name, s.Index, s.Mark}.delete()
-}
+func (s *VxlanAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
