@@ -14,32 +14,27 @@ import (
 // router's conntrack tells, until stop is called, which returns the journeys.
 func journeysOf(t *testing.T, s *Session, router bool) (stop func() []*Journey) {
 	j := NewJourneys(s.Store().Record, s.Points()...)
-	var mu sync.Mutex
-	var all []*Journey
-	quiet := func() {}
+	take := func() []Translation { return nil }
 	if router {
-		quiet = translations(t, func(tr Translation) {
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, j.Translate(tr)...)
-		})
+		take = listen(t).take
 	}
+	var all []*Journey
 	var done sync.WaitGroup
 	done.Go(func() {
 		rows := make([]Brief, 256)
 		for serial := uint64(0); s.Store().Wait(t.Context(), serial); {
 			n := s.Store().View(serial+1, rows)
-			mu.Lock()
+			for _, tr := range take() {
+				all = append(all, j.Translate(tr)...)
+			}
 			for i := range rows[:n] {
 				all = append(all, j.See(&rows[i])...)
 			}
-			mu.Unlock()
 			serial = rows[n-1].Serial
 		}
 	})
 	return func() []*Journey {
 		settle()
-		quiet()
 		s.Stop()
 		done.Wait()
 		return append(all, j.Flush()...)

@@ -4,16 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/ti-mo/conntrack"
-	"github.com/ti-mo/netfilter"
-
+	"vethscope/ops/netfilter"
 	"vethscope/ops/netns"
 	"vethscope/ops/sandbox/sandboxtest"
 )
@@ -187,60 +184,54 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// translations listens to the router's conntrack until stop is called, which
-// returns what was heard.
-func translations(t testing.TB, each func(Translation)) (stop func()) {
+// listener hears what a namespace's conntrack rewrites.
+type listener struct {
+	watch *netfilter.NATWatch
+	mu    sync.Mutex
+	heard []Translation
+	lost  int // how often the kernel dropped events
+}
+
+// listen listens to the router's conntrack until the test ends.
+func listen(t testing.TB) *listener {
 	t.Helper()
-	var conn *conntrack.Conn
-	inNS(t, "router", func() (err error) {
-		conn, err = conntrack.Dial(nil)
-		return err
+	l := &listener{}
+	watch, err := netfilter.WatchNAT(t.Context(), netns.Path("router"), func(e netfilter.FlowEvent) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		switch e.Kind {
+		case netfilter.FlowReset:
+			l.lost = e.Lost
+		case netfilter.FlowNew, netfilter.FlowPresent:
+			l.heard = append(l.heard, translation(e.Flow))
+		}
 	})
-	if err := conn.SetReadBuffer(4 << 20); err != nil {
-		t.Log(err)
-	}
-	events := make(chan conntrack.Event, 1024)
-	errs, err := conn.Listen(events, 1, []netfilter.NetlinkGroup{netfilter.GroupCTNew})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all sync.WaitGroup
-	all.Go(func() {
-		for e := range events {
-			if tr := translation(e.Flow); tr.Original != tr.Reply.Mirror() {
-				each(tr)
-			}
-		}
-	})
-	return sync.OnceFunc(func() {
-		settle()
-		conn.Close() // waits for the worker
-		select {     // closing is silent, anything else is not
-		case err := <-errs:
-			t.Error(err)
-		default:
-		}
-		close(events)
-		all.Wait()
-	})
+	t.Cleanup(watch.Close)
+	l.watch = watch
+	return l
 }
 
-func translation(f *conntrack.Flow) Translation {
-	tuple := func(x conntrack.Tuple) Tuple {
-		name, sport, dport := "udp", x.Proto.SourcePort, x.Proto.DestinationPort
-		switch x.Proto.Protocol {
-		case 1:
-			name, sport, dport = "icmp", x.Proto.ICMPID, x.Proto.ICMPID
-		case 6:
-			name = "tcp"
-		}
-		return Tuple{name, netip.AddrPortFrom(x.IP.SourceAddress, sport), netip.AddrPortFrom(x.IP.DestinationAddress, dport)}
-	}
-	tr := Translation{NS: "router", ID: f.ID, Original: tuple(f.TupleOrig), Reply: tuple(f.TupleReply)}
-	if tr.Original.Dst != tr.Reply.Src {
+// take returns what was heard since the last call, and all that there was to be
+// heard by then. So it is never behind the packets that were taken before.
+func (l *listener) take() []Translation {
+	l.watch.CatchUp()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	heard := l.heard
+	l.heard = nil
+	return heard
+}
+
+func translation(f netfilter.Flow) Translation {
+	tr := Translation{NS: "router", ID: f.ID,
+		Original: Tuple{f.Protocol, f.Original.Src, f.Original.Dst}, Reply: Tuple{f.Protocol, f.Reply.Src, f.Reply.Dst}}
+	if f.ChangesDestination() {
 		tr.DNAT = dnatRule
 	}
-	if tr.Original.Src != tr.Reply.Dst {
+	if f.ChangesSource() {
 		tr.SNAT = snatRule
 	}
 	return tr

@@ -14,36 +14,25 @@ import (
 // stop is called, which returns the rewrites.
 func follow(t *testing.T, s *Session, points ...Point) (stop func() ([]*Rewrite, *Matcher)) {
 	m := NewMatcher(points...)
-	heard := make(chan Translation, 1<<14)
-	stopListening := translations(t, func(tr Translation) { heard <- tr })
+	nat := listen(t)
 	var all []*Rewrite
 	var done sync.WaitGroup
-	finished := make(chan struct{})
 	done.Go(func() {
-		records := s.Records()
-		for {
-			select {
-			case batch, open := <-records:
-				for _, rec := range batch {
-					all = append(all, m.Add(rec)...)
-				}
-				if !open {
-					records = nil
-				}
-			case tr := <-heard:
+		for batch := range s.Records() {
+			for _, tr := range nat.take() {
 				all = append(all, m.Translate(tr)...)
-			case <-finished:
-				return
 			}
+			for _, rec := range batch {
+				all = append(all, m.Add(rec)...)
+			}
+		}
+		for _, tr := range nat.take() {
+			all = append(all, m.Translate(tr)...)
 		}
 	})
 	return func() ([]*Rewrite, *Matcher) {
 		settle()
-		stopListening()
-		eventually(t, "all translations to be taken", func() bool { return len(heard) == 0 })
 		s.Stop()
-		settle()
-		close(finished)
 		done.Wait()
 		return append(all, m.Flush()...), m
 	}

@@ -3,15 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"slices"
-	"sync"
 	"time"
 
 	"vethscope/capture"
 	"vethscope/ops/inventory"
-	"vethscope/ops/netfilter"
 )
 
 // batch is what following packets has brought since the last one.
@@ -31,10 +27,8 @@ type follower struct {
 	matcher *capture.Matcher
 	// journeys, when set before run, tells of every packet's way.
 	journeys *capture.Journeys
-	flows    chan capture.Translation
+	nat      *translator
 	notices  chan string
-	watches  sync.WaitGroup
-	cancel   context.CancelFunc
 }
 
 // tick is how often the matcher is told the time when no packet tells it.
@@ -43,30 +37,19 @@ const tick = 50 * time.Millisecond
 // follow opens the points. When it returns, every packet and every flow from now
 // on is seen.
 func follow(ctx context.Context, points []capture.Point, o capture.Options) (*follower, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	f := &follower{
-		points: points, matcher: capture.NewMatcher(points...), cancel: cancel,
-		flows: make(chan capture.Translation, 1024), notices: make(chan string, 16),
-	}
-	for _, ns := range natNamespaces(points) {
-		err := f.watchFlows(ctx, ns)
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, netfilter.ErrUnsupported) {
-			// The packets can be shown all the same.
-			f.notice(fmt.Sprintf("rewritten packets are not recognized: %v", err))
-		} else if err != nil {
-			f.close()
-			return nil, err
-		}
+	f := &follower{points: points, matcher: capture.NewMatcher(points...), notices: make(chan string, 16)}
+	var err error
+	if f.nat, err = watchTranslations(ctx, points, f.notice); err != nil {
+		return nil, err
 	}
 	if o.VXLANPorts == nil {
 		o.VXLANPorts = vxlanPorts(ctx)
 	}
-	session, err := capture.Open(ctx, points, o)
-	if err != nil {
+	// run ends the session when ctx ends: what was captured until then counts.
+	if f.session, err = capture.Open(context.WithoutCancel(ctx), points, o); err != nil {
 		f.close()
 		return nil, err
 	}
-	f.session = session
 	return f, nil
 }
 
@@ -106,8 +89,9 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 		var b batch
 		select {
 		case records, ok := <-f.session.Records():
+			f.learn(ctx, &b) // what rewrote these packets has begun
 			if !ok {
-				b.rewrites = f.matcher.Flush()
+				b.rewrites = append(b.rewrites, f.matcher.Flush()...)
 				f.travel(&b, (*capture.Journeys).Flush)
 				emit(b)
 				return
@@ -117,20 +101,26 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 				b.rewrites = append(b.rewrites, f.matcher.Add(r)...)
 				f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Add(r) })
 			}
-		case t := <-f.flows:
-			b.rewrites = f.matcher.Translate(t)
-			f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Translate(t) })
 		case text := <-f.notices:
 			b.notices = []string{text}
 		case now := <-ticker.C:
+			f.learn(ctx, &b)
 			// What is on its way through the rings is not late yet.
-			b.rewrites = f.matcher.Advance(now.Add(-tick))
+			b.rewrites = append(b.rewrites, f.matcher.Advance(now.Add(-tick))...)
 			f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Advance(now.Add(-tick)) })
 		case <-ctx.Done():
 			f.session.Stop()
 			ctx = context.Background() // go on until the records are through
 		}
 		emit(b) // also when it is empty: time passes
+	}
+}
+
+// learn tells the matcher of the flows that have begun.
+func (f *follower) learn(ctx context.Context, b *batch) {
+	for _, t := range f.nat.take(ctx) {
+		b.rewrites = append(b.rewrites, f.matcher.Translate(t)...)
+		f.travel(b, func(j *capture.Journeys) []*capture.Journey { return j.Translate(t) })
 	}
 }
 
@@ -145,11 +135,10 @@ func (f *follower) travel(b *batch, do func(*capture.Journeys) []*capture.Journe
 func (f *follower) stats() []capture.Stats { return f.session.Stats() }
 
 func (f *follower) close() {
-	f.cancel()
 	if f.session != nil {
 		f.session.Close()
 	}
-	f.watches.Wait()
+	f.nat.close()
 }
 
 // errNoPoint says that a point was not named right.

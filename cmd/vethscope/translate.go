@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"sync"
 	"time"
@@ -26,54 +28,107 @@ func natNamespaces(points []capture.Point) []capture.Point {
 	return out
 }
 
-// watchFlows listens to conntrack of one namespace, and returns when nothing
-// will be missed.
-func (f *follower) watchFlows(ctx context.Context, ns capture.Point) error {
-	ready := make(chan struct{})
-	failed := make(chan error, 1)
-	a := newAttributor(ns.NS, ns.Path)
-	f.watches.Add(1)
-	go func() {
-		defer f.watches.Done()
-		var once sync.Once
-		err := netfilter.WatchFlows(ctx, ns.Path, func(e netfilter.FlowEvent) {
-			switch e.Kind {
-			case netfilter.FlowReset:
-				if e.Lost > 0 {
-					f.notice(ns.NS + ": the kernel dropped conntrack events: some packets may stay unmatched")
-				}
-			case netfilter.FlowSynced:
-				once.Do(func() { close(ready) })
-			case netfilter.FlowPresent, netfilter.FlowNew:
-				f.learn(ctx, a, e.Flow)
-			}
-		})
-		failed <- err
-		if err != nil && ctx.Err() == nil {
-			f.notice(fmt.Sprintf("%s: flows are no longer followed: %v", ns.NS, err))
+// translator tells what the flows become that NAT rewrites in the namespaces of
+// the points, and in the host's, and by which rules.
+type translator struct {
+	spaces []*natSpace
+	notice func(string)
+	ends   sync.WaitGroup
+}
+
+// natSpace is one namespace that is watched.
+type natSpace struct {
+	name  string
+	watch *netfilter.NATWatch
+	attr  *attributor // of who calls take
+
+	mu      sync.Mutex
+	pending []netfilter.Flow
+	spare   []netfilter.Flow
+	dropped int // flows for which there was no room
+}
+
+// maxPending bounds how many flows wait for who takes them.
+const maxPending = 1 << 18
+
+// watchTranslations listens to conntrack, from before it returns until close is
+// called. What a namespace refuses is told by notice, which does not block.
+func watchTranslations(ctx context.Context, points []capture.Point, notice func(string)) (*translator, error) {
+	t := &translator{notice: notice}
+	for _, p := range natNamespaces(points) {
+		err := t.watch(ctx, p)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, netfilter.ErrUnsupported) {
+			// The packets can be shown all the same.
+			notice(fmt.Sprintf("rewritten packets are not recognized: %v", err))
+		} else if err != nil {
+			t.close()
+			return nil, err
 		}
-	}()
-	select {
-	case <-ready:
-		return nil
-	case err := <-failed:
-		if err == nil {
-			err = ctx.Err()
+	}
+	return t, nil
+}
+
+func (t *translator) watch(ctx context.Context, p capture.Point) error {
+	s := &natSpace{name: p.NS, attr: newAttributor(p.NS, p.Path)}
+	// The watch ends with close: what is on its way when ctx ends counts.
+	watch, err := netfilter.WatchNAT(context.WithoutCancel(ctx), p.Path, func(e netfilter.FlowEvent) { s.learn(e, t.notice) })
+	if err != nil {
+		return fmt.Errorf("follow the flows of %s: %w", p.NS, err)
+	}
+	s.watch = watch
+	t.spaces = append(t.spaces, s)
+	t.ends.Go(func() {
+		if err := watch.Ended(); err != nil {
+			t.notice(fmt.Sprintf("%s: flows are no longer followed: %v", p.NS, err))
 		}
-		return fmt.Errorf("follow the flows of %s: %w", ns.NS, err)
+	})
+	return nil
+}
+
+// learn keeps a flow for take.
+func (s *natSpace) learn(e netfilter.FlowEvent, notice func(string)) {
+	switch e.Kind {
+	case netfilter.FlowReset:
+		if e.Lost > 0 {
+			notice(s.name + ": the kernel dropped conntrack events: some packets may stay unmatched")
+		}
+	case netfilter.FlowPresent, netfilter.FlowNew:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.pending) < maxPending {
+			s.pending = append(s.pending, e.Flow)
+			return
+		}
+		if s.dropped++; s.dropped == 1 {
+			notice(s.name + ": flows come faster than they are shown: some packets may stay unmatched")
+		}
 	}
 }
 
-// learn hands a flow that is rewritten to run.
-func (f *follower) learn(ctx context.Context, a *attributor, flow netfilter.Flow) {
-	t, ok := a.translation(ctx, flow)
-	if !ok {
-		return
+// take returns what was learned since the last call: all flows that had begun
+// before the call. So of packets that were seen before it, none has left a
+// namespace rewritten by a flow that is yet to be told. It is for one goroutine.
+func (t *translator) take(ctx context.Context) (out []capture.Translation) {
+	for _, s := range t.spaces {
+		s.watch.CatchUp()
+		s.mu.Lock()
+		flows := s.pending
+		s.pending, s.spare = s.spare[:0], flows
+		s.mu.Unlock()
+		for i := range flows {
+			if tr, ok := s.attr.translation(ctx, flows[i]); ok {
+				out = append(out, tr)
+			}
+		}
 	}
-	select {
-	case f.flows <- t:
-	case <-ctx.Done():
+	return out
+}
+
+func (t *translator) close() {
+	for _, s := range t.spaces {
+		s.watch.Close()
 	}
+	t.ends.Wait()
 }
 
 // attributor finds the rules that rewrote the flows of one namespace. It is for

@@ -19,26 +19,9 @@ const ctGet = 1
 // namespace it fails with fs.ErrPermission, without conntrack in the kernel with
 // ErrUnsupported. It may be called concurrently.
 func Flows(ctx context.Context, nsPath string) ([]Flow, error) {
-	conn, release, err := dial(ctx, nsPath)
+	replies, err := dumpFlows(ctx, nsPath)
 	if err != nil {
 		return nil, fmt.Errorf("read flows: %w", err)
-	}
-	defer release()
-	replies, err := conn.Execute(netlink.Message{
-		Header: netlink.Header{
-			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_CTNETLINK<<8 | ctGet),
-			Flags: netlink.Request | netlink.Dump,
-		},
-		Data: []byte{unix.AF_UNSPEC, 0, 0, 0}, // struct nfgenmsg
-	})
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("read flows: %w", ctx.Err())
-	}
-	if errors.Is(err, unix.EINVAL) { // how nfnetlink says that it has no such subsystem
-		err = fmt.Errorf("%w: %w", unix.EOPNOTSUPP, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read flows: %w", translate(err))
 	}
 	flows := make([]Flow, 0, len(replies))
 	for _, m := range replies {
@@ -51,6 +34,47 @@ func Flows(ctx context.Context, nsPath string) ([]Flow, error) {
 		}
 	}
 	return flows, nil
+}
+
+// natFlows is Flows of those that are rewritten, for a large table.
+func natFlows(ctx context.Context, nsPath string) ([]Flow, error) {
+	replies, err := dumpFlows(ctx, nsPath)
+	if err != nil {
+		return nil, fmt.Errorf("read flows: %w", err)
+	}
+	var flows []Flow
+	for _, m := range replies {
+		if len(m.Data) < nfgenmsg {
+			continue
+		}
+		if f, ok := natFlow(m.Data[nfgenmsg:]); ok {
+			flows = append(flows, f)
+		}
+	}
+	return flows, nil
+}
+
+// dumpFlows are conntrack's own messages.
+func dumpFlows(ctx context.Context, nsPath string) ([]netlink.Message, error) {
+	conn, release, err := dial(ctx, nsPath)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	replies, err := conn.Execute(netlink.Message{
+		Header: netlink.Header{
+			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_CTNETLINK<<8 | ctGet),
+			Flags: netlink.Request | netlink.Dump,
+		},
+		Data: []byte{unix.AF_UNSPEC, 0, 0, 0}, // struct nfgenmsg
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if errors.Is(err, unix.EINVAL) { // how nfnetlink says that it has no such subsystem
+		err = fmt.Errorf("%w: %w", unix.EOPNOTSUPP, err)
+	}
+	return replies, translate(err)
 }
 
 func newFlow(f *conntrack.Flow) Flow {

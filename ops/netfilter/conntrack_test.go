@@ -49,7 +49,9 @@ func settled(t *testing.T, l *lab) (ours []Flow, theirs []string) {
 		var out []string
 		for _, family := range []string{"ipv4", "ipv6"} {
 			for line := range strings.Lines(sandboxtest.Run(t, l.host, "conntrack", "-L", "-f", family)) {
-				out = append(out, listed(line))
+				if !strings.HasPrefix(line, "unknown") { // the bridge's own IGMP, at times
+					out = append(out, listed(line))
+				}
 			}
 		}
 		slices.Sort(out)
@@ -81,7 +83,9 @@ func TestFlowsAreWhatConntrackLists(t *testing.T) {
 	flows, want := settled(t, l)
 	var got []string
 	for _, f := range flows {
-		got = append(got, flowText(f))
+		if f.Protocol != "2" { // IGMP
+			got = append(got, flowText(f))
+		}
 	}
 	slices.Sort(got)
 	if len(got) < 4 || !slices.Equal(got, want) {

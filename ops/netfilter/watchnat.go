@@ -1,8 +1,8 @@
 package netfilter
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -23,82 +23,138 @@ const natBuffer = 32 << 20
 // moment, in which there should be room to follow the events.
 const resyncAfter = 2 * time.Second
 
-// WatchNAT calls f with the flows that conntrack rewrites in the network
-// namespace that nsPath opens, as they begin, until ctx ends; then it returns
-// nil. It is WatchFlows for many thousand new flows a second: of others, of what
-// becomes of a flow, and of its counters it tells nothing. f is told FlowReset
-// and FlowSynced as there, with FlowPresent and FlowNew in between and behind.
-// When events were lost, FlowReset comes at once, and what was missed follows as
-// FlowPresent: what was told before stays true. Calls of f do not overlap; f has
-// to be quick. Errors are those of Flows.
-func WatchNAT(ctx context.Context, nsPath string, f func(FlowEvent)) error {
-	s, err := subscribe(nsPath)
-	if err != nil {
-		return fmt.Errorf("watch flows: %w", translate(err))
-	}
-	defer s.file.Close()
-	defer context.AfterFunc(ctx, func() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) })()
-	w := &natWatch{ctx: ctx, path: nsPath, f: f}
-	if err := w.dump(); err != nil {
-		return err
-	}
-	defer w.dumps.Wait()
-	for {
-		n, err := s.receive()
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, unix.ENOBUFS):
-			w.lose()
-		case err != nil:
-			return fmt.Errorf("watch flows: %w", translate(err))
-		}
-		w.tell(s, n)
-	}
-}
+// NATWatch tells of the flows that conntrack rewrites in one network namespace.
+// It is FlowEvents for many thousand new flows a second: of other flows, of what
+// becomes of a flow, and of its counters it tells nothing.
+type NATWatch struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	path   string
+	socket *natSocket
+	ended  chan struct{}
+	err    error // why it has ended
+	dumps  sync.WaitGroup
 
-// natWatch is one WatchNAT.
-type natWatch struct {
-	ctx   context.Context
-	path  string
-	mu    sync.Mutex // held while f runs
+	mu    sync.Mutex // held from receiving until f has been told
 	f     func(FlowEvent)
 	lost  int
 	again bool // a dump is under way or due
-	dumps sync.WaitGroup
+}
+
+// WatchNAT calls f with the flows that conntrack rewrites in the network
+// namespace that nsPath opens: those that there are before it returns, and from
+// then on others as they begin, until ctx ends or Close is called. f is told
+// FlowReset and FlowSynced as by WatchFlows, with FlowPresent and FlowNew in
+// between and behind. When events were lost, FlowReset comes at once, and what
+// was missed follows as FlowPresent, then FlowSynced: what was told before stays
+// true. Calls of f do not overlap; f has to be quick, and must not call CatchUp
+// or Close. Errors are those of Flows. The caller calls Close.
+func WatchNAT(ctx context.Context, nsPath string, f func(FlowEvent)) (*NATWatch, error) {
+	s, err := subscribe(nsPath)
+	if err != nil {
+		return nil, fmt.Errorf("watch flows: %w", translate(err))
+	}
+	w := &NATWatch{path: nsPath, f: f, socket: s, ended: make(chan struct{})}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	if err := w.dump(); err != nil {
+		w.cancel()
+		s.file.Close()
+		return nil, err
+	}
+	go w.run()
+	return w, nil
+}
+
+// run receives until the watch ends.
+func (w *NATWatch) run() {
+	defer close(w.ended)
+	stop := context.AfterFunc(w.ctx, func() { _ = w.socket.file.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var failed error
+	err := w.socket.conn.Read(func(fd uintptr) bool {
+		_, failed = w.drain(fd)
+		return failed != nil
+	})
+	if w.ctx.Err() == nil {
+		w.err = fmt.Errorf("watch flows: %w", translate(cmp.Or(failed, err)))
+	}
+}
+
+// CatchUp returns when f has been told of every flow that had begun before the
+// call: conntrack makes its event before the flow's first packet leaves the
+// namespace. What the kernel lost comes with the next dump. It may be called
+// concurrently.
+func (w *NATWatch) CatchUp() {
+	// An error ends run as well, which keeps it.
+	_ = w.socket.conn.Control(func(fd uintptr) { _, _ = w.drain(fd) })
+}
+
+// Close ends the watch; f is not called any more when it returns.
+func (w *NATWatch) Close() {
+	w.cancel()
+	<-w.ended
+	w.dumps.Wait()
+	w.socket.file.Close()
+}
+
+// Ended returns when the watch has ended: nil, or why it could not go on.
+func (w *NATWatch) Ended() error {
+	<-w.ended
+	return w.err
+}
+
+// drainBatches bounds one drain where flows begin faster than it tells of them.
+const drainBatches = 4096
+
+// drain tells of what the kernel has, and returns how many messages that were.
+func (w *NATWatch) drain(fd uintptr) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for range drainBatches {
+		got, errno := w.socket.receive(fd)
+		switch errno {
+		case 0:
+			n += got
+			w.tell(got)
+		case unix.EINTR:
+		case unix.ENOBUFS:
+			w.lose()
+		case unix.EAGAIN:
+			return n, nil
+		default:
+			return n, errno
+		}
+	}
+	return n, nil
 }
 
 // dump tells of the flows that there are.
-func (w *natWatch) dump() error {
-	flows, err := Flows(w.ctx, w.path)
+func (w *NATWatch) dump() error {
+	flows, err := natFlows(w.ctx, w.path)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.f(FlowEvent{Kind: FlowReset, Lost: w.lost})
+	if w.lost == 0 {
+		w.f(FlowEvent{Kind: FlowReset})
+	}
 	for i := range flows {
-		if flows[i].SNAT || flows[i].DNAT {
-			w.f(FlowEvent{Kind: FlowPresent, Flow: flows[i]})
-		}
+		w.f(FlowEvent{Kind: FlowPresent, Flow: flows[i]})
 	}
 	w.f(FlowEvent{Kind: FlowSynced})
 	return nil
 }
 
-// lose tells that events were lost, and sees to a dump that makes it good.
-func (w *natWatch) lose() {
-	w.mu.Lock()
+// lose tells that events were lost, and sees to a dump that makes it good. mu is
+// held.
+func (w *NATWatch) lose() {
 	w.lost++
-	due := !w.again
-	w.again = true
-	if due {
-		w.f(FlowEvent{Kind: FlowReset, Lost: w.lost})
-	}
-	w.mu.Unlock()
-	if !due {
+	if w.again || w.ctx.Err() != nil {
 		return
 	}
+	w.again = true
+	w.f(FlowEvent{Kind: FlowReset, Lost: w.lost})
 	w.dumps.Go(func() {
 		select {
 		case <-time.After(resyncAfter):
@@ -114,10 +170,9 @@ func (w *natWatch) lose() {
 	})
 }
 
-// tell hands on the events in the first n messages.
-func (w *natWatch) tell(s *natSocket, n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// tell hands on the events in the first n messages. mu is held.
+func (w *NATWatch) tell(n int) {
+	s := w.socket
 	for i := range n {
 		eachMessage(s.buffers[i][:s.messages[i].n], func(body []byte) {
 			if flow, ok := natFlow(body); ok {
@@ -182,20 +237,12 @@ func subscribe(nsPath string) (*natSocket, error) {
 	return s, nil
 }
 
-// receive waits for messages, and returns how many came.
-func (s *natSocket) receive() (n int, err error) {
-	var errno syscall.Errno
-	err = s.conn.Read(func(fd uintptr) bool {
-		var got uintptr
-		got, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.messages[0])), natBatch, unix.MSG_DONTWAIT, 0, 0)
-		n = int(got)
-		return errno != unix.EAGAIN && errno != unix.EINTR
-	})
-	if err == nil && errno != 0 {
-		err = errno
+// receive takes the messages that there are, and returns how many; it does not
+// wait.
+func (s *natSocket) receive(fd uintptr) (n int, errno syscall.Errno) {
+	got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.messages[0])), natBatch, unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
 	}
-	if err != nil {
-		n = 0
-	}
-	return n, err
+	return int(got), 0
 }

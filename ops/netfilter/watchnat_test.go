@@ -60,6 +60,16 @@ func soon(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+func watchNAT(t *testing.T, ns string, f func(FlowEvent)) *NATWatch {
+	t.Helper()
+	w, err := WatchNAT(t.Context(), netns.Path(ns), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	return w
+}
+
 // TestWatchNATTellsWhatWatchFlowsTells compares it with the decoding of a
 // library, flow by flow.
 func TestWatchNATTellsWhatWatchFlowsTells(t *testing.T) {
@@ -71,23 +81,31 @@ func TestWatchNATTellsWhatWatchFlowsTells(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var theirs, ours eventLog
 	var both sync.WaitGroup
-	start := func(watch func(context.Context, string, func(FlowEvent)) error, log *eventLog) {
-		both.Go(func() {
-			if err := watch(ctx, netns.Path(l.host), log.add); err != nil {
-				t.Error(err)
-			}
-		})
+	both.Go(func() {
+		if err := WatchFlows(ctx, netns.Path(l.host), theirs.add); err != nil {
+			t.Error(err)
+		}
+	})
+	w := watchNAT(t, l.host, ours.add)
+	if !ours.synced() {
+		t.Error("the flows that there are were not told at once")
 	}
-	start(WatchFlows, &theirs)
-	start(WatchNAT, &ours)
-	soon(t, "both to be in step", func() bool { return theirs.synced() && ours.synced() })
+	soon(t, "the other to be in step", theirs.synced)
 	visit(t, l.outside, hostAddr+":8082")
 	visit(t, l.container, outsideAddr+":80")
 	visit(t, l.container, "["+outsideAddr6+"]:80")
 	ping(t, l.container, outsideAddr)
-	soon(t, "four new flows", func() bool { return len(theirs.nat(FlowNew)) >= 4 && len(ours.nat(FlowNew)) >= 4 })
+	w.CatchUp()
+	if n := len(ours.nat(FlowNew)); n != 4 {
+		t.Errorf("%d flows are known when all four have begun", n)
+	}
+	soon(t, "four new flows", func() bool { return len(theirs.nat(FlowNew)) >= 4 })
 	cancel()
 	both.Wait()
+	w.Close()
+	if err := w.Ended(); err != nil {
+		t.Error(err)
+	}
 	for _, kind := range []FlowEventKind{FlowPresent, FlowNew} {
 		want, got := theirs.nat(kind), ours.nat(kind)
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) || len(want) == 0 {
@@ -100,23 +118,13 @@ func TestWatchNATTellsWhatWatchFlowsTells(t *testing.T) {
 func TestWatchNATMakesGoodWhatWasLost(t *testing.T) {
 	l := newLab(t, "natlost")
 	load(t, l.host, "table ip x { chain c { type nat hook output priority -100; udp dport 1-65535 dnat to 127.0.0.1; }; }")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	synced, flooded := make(chan struct{}), make(chan struct{})
+	flooded := make(chan struct{})
 	var log eventLog
-	done := make(chan error, 1)
-	go func() {
-		first := true
-		done <- WatchNAT(ctx, netns.Path(l.host), func(e FlowEvent) {
-			log.add(e)
-			if e.Kind == FlowSynced && first {
-				first = false
-				close(synced)
-				<-flooded // the slow reader
-			}
-		})
-	}()
-	<-synced
+	w := watchNAT(t, l.host, func(e FlowEvent) {
+		if log.add(e); e.Kind == FlowNew {
+			<-flooded // the slow reader
+		}
+	})
 	flood(t, l, 40000)
 	close(flooded)
 	soon(t, "the dump after the loss", func() bool {
@@ -129,14 +137,11 @@ func TestWatchNATMakesGoodWhatWasLost(t *testing.T) {
 		}
 		return resynced
 	})
-	flows, err := Flows(ctx, netns.Path(l.host))
+	flows, err := Flows(t.Context(), netns.Path(l.host))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	w.Close()
 	told := map[uint32]bool{}
 	for _, e := range log.events {
 		told[e.Flow.ID] = true
