@@ -79,6 +79,62 @@ func TestFileMatcherTakesNoChances(t *testing.T) {
 	}
 }
 
+// TestFileJourneys: through tunnels, and past several hosts that rewrite.
+func TestFileJourneys(t *testing.T) {
+	router, far := Point{NS: "router", Link: "wan"}, Point{NS: "far", Link: "eth0"}
+	udp := func(us int, at Point, src, dst string, ttl uint8) *Record {
+		return see(t, us, at, pkt{proto: "udp", src: src, dst: dst, ttl: ttl, ipID: 5, payload: "a question"})
+	}
+	in := pkt{proto: "udp", src: "10.0.1.2:5000", dst: "10.0.1.3:53", ipID: 3, payload: "question"}
+	as := pkt{proto: "udp", src: "10.0.2.1:5000", dst: "10.0.1.3:53", ipID: 3, payload: "question", ttl: 63}
+	report := func(us int, at Point, src string) *Record {
+		return see(t, us, at, pkt{proto: "icmp6", src: src, dst: "[ff02::16]:0", icmp6: layers.CreateICMPv6TypeCode(143, 0), payload: "0123456789"})
+	}
+	tests := []struct {
+		name    string
+		records []*Record
+		want    []string
+	}{
+		{"rewritten by two hosts", []*Record{
+			udp(0, container, "172.18.0.2:7", "9.9.9.9:53", 64), udp(5, veth, "172.18.0.2:7", "9.9.9.9:53", 64), udp(10, uplink, "10.10.0.1:7", "9.9.9.9:53", 63),
+			udp(20, router, "1.1.1.1:99", "9.9.9.9:53", 62), udp(30, far, "1.1.1.1:99", "9.9.9.9:53", 62),
+			udp(40, far, "9.9.9.9:53", "1.1.1.1:99", 64), udp(50, router, "9.9.9.9:53", "1.1.1.1:99", 64), udp(60, uplink, "9.9.9.9:53", "10.10.0.1:7", 63),
+			udp(70, veth, "9.9.9.9:53", "172.18.0.2:7", 62), udp(75, container, "9.9.9.9:53", "172.18.0.2:7", 62)},
+			[]string{"original c1:eth0 host:veth1[] host:up0[src,ttl,ip_checksum,checksum] router:wan[src,ttl,ip_checksum,checksum] far:eth0[]",
+				"reply far:eth0 router:wan[] host:up0[dst,ttl,ip_checksum,checksum] host:veth1[dst,ttl,ip_checksum,checksum] c1:eth0[]"}},
+		{"rewritten, then into a tunnel", []*Record{see(t, 0, container, in), see(t, 5, veth, as), inVXLAN(t, 9, uplink, as, 42), see(t, 12, far, as)},
+			[]string{"original c1:eth0 host:veth1[src,ttl,ip_checksum,checksum] host:up0(vxlan 42 192.0.2.1:54321>192.0.2.2:4789 50)[length pushed] far:eth0[length popped]"}},
+		{"rewritten and put into a tunnel", []*Record{see(t, 0, container, in), inVXLAN(t, 9, uplink, as, 42)},
+			[]string{"original c1:eth0 host:up0(vxlan 42 192.0.2.1:54321>192.0.2.2:4789 50)[src,ttl,ip_checksum,checksum,length pushed]"}},
+		{"two of the same, from different machines", []*Record{udp(0, container, "172.18.0.2:7", "9.9.9.9:53", 64), udp(1, veth, "172.18.0.3:7", "9.9.9.9:53", 64),
+			udp(5, uplink, "10.10.0.1:7", "9.9.9.9:53", 63)},
+			[]string{"original c1:eth0 unmatched", "original host:veth1 unmatched", "original host:up0 unmatched"}},
+		{"what nothing rewrites", []*Record{report(0, container, "[::]:0"), report(5, uplink, "[fe80::1]:0")},
+			[]string{"original c1:eth0 unmatched", "original host:up0 unmatched"}},
+	}
+	for _, tt := range tests {
+		m := NewFileJourneys()
+		var all []*Journey
+		for _, r := range tt.records {
+			all = append(all, m.Add(r)...)
+		}
+		if got := trips(append(all, m.Flush()...)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+		}
+	}
+}
+
+// TestFileMatcherIsQuick: packets that are all the same are not compared with
+// all the others.
+func TestFileMatcherIsQuick(t *testing.T) {
+	m := NewFileMatcher(uplink, container)
+	rec := see(t, 0, uplink, pkt{proto: "udp", src: "10.0.0.1:1", dst: "10.0.0.9:9", payload: "the same again"})
+	for range 60_000 { // 1.8e9 comparisons, if each were compared with each
+		r := *rec
+		m.Add(&r)
+	}
+}
+
 func TestFileMatcherIsBounded(t *testing.T) {
 	m := NewFileMatcher(uplink, container)
 	rec := see(t, 0, uplink, requestOutside(1))
@@ -89,8 +145,8 @@ func TestFileMatcherIsBounded(t *testing.T) {
 		Decode(&r)
 		m.Add(&r)
 	}
-	if len(m.order) > maxSighted+1 || len(m.recent) > maxSighted+1 {
-		t.Errorf("%d packets are remembered, more than %d", len(m.order), maxSighted)
+	if len(m.c.order) > maxSighted+1 || len(m.c.recent) > maxSighted+1 {
+		t.Errorf("%d packets are remembered, more than %d", len(m.c.order), maxSighted)
 	}
 }
 

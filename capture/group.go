@@ -55,8 +55,9 @@ func tupleOf(rec *Record) (Tuple, bool) {
 // sighting is one packet at one point.
 type sighting struct {
 	Brief
-	rec  *Record // nil when only the summary was seen
-	rank int
+	rec     *Record // nil when only the summary was seen
+	rank    int
+	repeats repeated // what was seen here before
 }
 
 // group gathers the sightings of one packet.

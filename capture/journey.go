@@ -13,8 +13,23 @@ type Journey struct {
 	Elapsed   time.Duration `json:"elapsed_ns"`
 	// Quotes says what an ICMP error is about: it belongs to that flow.
 	Quotes *Quote `json:"quotes,omitempty"`
-	Info   string `json:"info"` // "" when the packet was not kept
-	Hops   []Hop  `json:"hops"` // in the order of time
+	// Repeats is set when the same was sent before.
+	Repeats *Repeat `json:"repeats,omitempty"`
+	Info    string  `json:"info"` // "" when the packet was not kept
+	Hops    []Hop   `json:"hops"` // in the order of time
+}
+
+// Rewritten says that addresses, ports or the ICMP identifier were changed on
+// the way.
+func (j *Journey) Rewritten() bool {
+	for i := range j.Hops {
+		for _, name := range j.Hops[i].Changed {
+			if name == "src" || name == "dst" || name == "id" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Quote is the packet that an ICMP error is about, as the error's first
@@ -24,6 +39,20 @@ type Quote struct {
 	Src      string `json:"src"`
 	Dst      string `json:"dst"`
 }
+
+// Repeat says how a packet repeats an earlier one, which has a journey of its
+// own if it was captured to the end.
+type Repeat struct {
+	Kind string    `json:"kind"`
+	Time time.Time `json:"time"` // of the first, at the point where both were seen
+}
+
+// Kinds of a Repeat.
+const (
+	Retransmission = "retransmission" // TCP sent the same data again
+	Duplicate      = "duplicate"      // the same packet came again, with the same IP id or echo number
+	Loop           = "loop"           // the same, with a lower TTL: it is routed in a circle
+)
 
 // Hop is one sighting of a packet. Of a packet in a tunnel, what is seen is of
 // the inner one.
@@ -42,6 +71,8 @@ type Hop struct {
 	// own packet was rewritten.
 	Encapsulation string     `json:"encapsulation,omitempty"`
 	Rules         []*RuleRef `json:"rules,omitempty"` // that rewrote the packet
+	// Comment is what the file that the packet was read from says of it.
+	Comment string `json:"comment,omitempty"`
 
 	Serial uint64 `json:"-"` // of the packet in the Store
 	// Record is nil but at the first hop when only summaries were seen: Serial
@@ -70,7 +101,10 @@ const (
 // Journeys puts the sightings of each packet together, at any number of points,
 // inside tunnels and outside. It is a Matcher that tells of every hop, and of
 // packets that were seen once as well. It is for one goroutine.
-type Journeys struct{ m Matcher }
+type Journeys struct {
+	m    Matcher
+	sent repeats
+}
 
 // journeyPatience is less than that of a Matcher: a journey that was seen to
 // its end is not to be waited for.
@@ -84,7 +118,7 @@ var journeyPatience = [stages]time.Duration{
 // record of a packet that was seen as a Brief, as Store.Record does; it may be
 // nil.
 func NewJourneys(lookup func(serial uint64) (*Record, bool), points ...Point) *Journeys {
-	j := &Journeys{Matcher{t: newTracker(points), Lookup: lookup}}
+	j := &Journeys{m: Matcher{t: newTracker(points), Lookup: lookup}, sent: newRepeats()}
 	j.m.t.patience = journeyPatience
 	return j
 }
@@ -92,14 +126,18 @@ func NewJourneys(lookup func(serial uint64) (*Record, bool), points ...Point) *J
 // Add takes the next record, in the order of time, and returns the journeys
 // that are complete by then, in the order of their beginnings.
 func (j *Journeys) Add(rec *Record) []*Journey {
-	j.m.t.see(&sighting{Brief: j.m.t.brief(rec), rec: rec})
-	return j.tell()
+	return j.see(&sighting{Brief: j.m.t.brief(rec), rec: rec})
 }
 
 // See is Add for a packet that was not decoded. Its Point is an index into the
 // points that Journeys was made for, and AddPoint.
 func (j *Journeys) See(b *Brief) []*Journey {
-	j.m.t.see(&sighting{Brief: *b})
+	return j.see(&sighting{Brief: *b})
+}
+
+func (j *Journeys) see(s *sighting) []*Journey {
+	s.repeats = j.sent.see(&s.Brief)
+	j.m.t.see(s)
 	return j.tell()
 }
 
@@ -139,6 +177,7 @@ func (j *Journeys) journey(g *group) *Journey {
 		src, dst := first.Quoted.Addrs()
 		w.Quotes = &Quote{first.Quoted.name(), first.Quoted.endpoint(src), first.Quoted.endpoint(dst)}
 	}
+	w.Repeats = g.repeats()
 	w.Hops = make([]Hop, len(g.seen))
 	for i := range g.seen {
 		w.Hops[i] = j.hop(g, i)
@@ -158,6 +197,9 @@ func (j *Journeys) hop(g *group, i int) Hop {
 	h := Hop{
 		Time: s.When(), Outgoing: s.Outgoing, Seen: j.m.t.seenOf(s), Changed: []string{},
 		Serial: s.Serial, Record: s.rec,
+	}
+	if s.rec != nil {
+		h.Comment = s.rec.Comment
 	}
 	if s.Tunnel == NoTunnel {
 		return h

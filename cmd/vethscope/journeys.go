@@ -43,6 +43,9 @@ func (p *journeyPrinter) text(j *capture.Journey) string {
 	if j.Quotes != nil {
 		fmt.Fprintf(&b, "    about    %s %s → %s\n", j.Quotes.Protocol, j.Quotes.Src, j.Quotes.Dst)
 	}
+	if j.Repeats != nil {
+		fmt.Fprintf(&b, "    again    %s\n", repeatText(j))
+	}
 	width := 0
 	for i := range j.Hops {
 		width = max(width, len(j.Hops[i].Point))
@@ -50,10 +53,27 @@ func (p *journeyPrinter) text(j *capture.Journey) string {
 	for i := range j.Hops {
 		b.WriteString(hopText(j, i, width))
 	}
+	told := ""
+	for i := range j.Hops { // of a file
+		if c := j.Hops[i].Comment; c != "" && c != told {
+			told = c
+			fmt.Fprintf(&b, "    comment  %s\n", c)
+		}
+	}
 	if !j.Matched {
 		b.WriteString("    seen here only\n")
 	}
 	return b.String()
+}
+
+// repeatText says how a packet repeats an earlier one.
+func repeatText(j *capture.Journey) string {
+	text := map[string]string{
+		capture.Retransmission: "a retransmission: the same data was sent",
+		capture.Duplicate:      "a duplicate: the same packet was seen",
+		capture.Loop:           "routed in a circle: the same packet, with a higher TTL, was seen",
+	}[j.Repeats.Kind]
+	return fmt.Sprintf("%s %s before", text, j.Time.Sub(j.Repeats.Time).Round(time.Microsecond))
 }
 
 // hopText is one line for the sighting, and one for each thing that happened

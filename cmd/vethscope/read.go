@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ type readFlags struct {
 	count    int
 	filter   string
 	rewrites bool
+	journeys bool
 	about    bool
 }
 
@@ -31,12 +33,16 @@ func newReadCmd() *cobra.Command {
 		Short: "Show the packets of a pcap or pcapng file",
 		Long: "Prints the packets of a file as `capture` prints live ones; gzip is decompressed. A packet\n" +
 			"that was captured at several interfaces of the file is shown once, before and after, where\n" +
-			"it is beyond doubt the same. A damaged file is shown up to the damage; the exit status is 1 then.",
-		Example: "  vethscope read nat.pcapng\n  vethscope read nat.pcapng --rewrites -o json\n  vethscope read overlay.pcapng -f 'vni 4097 and icmp'\n  vethscope read nat.pcapng --about",
+			"it is beyond doubt the same. With --journeys it is shown with every point on its way, into\n" +
+			"tunnels and out of them. A damaged file is shown up to the damage; the exit status is 1 then.",
+		Example: "  vethscope read nat.pcapng\n  vethscope read nat.pcapng --rewrites -o json\n  vethscope read overlay.pcapng --journeys\n  vethscope read overlay.pcapng -f 'vni 4097 and icmp'\n  vethscope read nat.pcapng --about",
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.output != "table" && f.output != "json" {
 				return usageError{fmt.Errorf("-o %s: must be table or json", f.output)}
+			}
+			if f.journeys && f.rewrites {
+				return usageError{errors.New("read: --journeys shows what --rewrites does, and more: give one of them")}
 			}
 			display, err := filter.ParseDisplay(f.filter)
 			if err != nil {
@@ -51,9 +57,12 @@ func newReadCmd() *cobra.Command {
 			}
 			defer file.Close()
 			w := bufio.NewWriter(cmd.OutOrStdout())
-			if f.about {
+			switch {
+			case f.about:
 				err = readAbout(w, file, f.output)
-			} else {
+			case f.journeys:
+				err = readJourneys(cmd.Context(), w, file, display, f)
+			default:
 				err = readPackets(cmd.Context(), w, file, display, f)
 			}
 			if ferr := w.Flush(); err == nil {
@@ -70,6 +79,7 @@ func newReadCmd() *cobra.Command {
 	cmd.Flags().StringVarP(&f.filter, "filter", "f", "", "show only packets that match outside or inside, in the syntax of pcap-filter(7);\n"+
 		"also 'vni N', 'point NS:LINK', 'ns NAME', 'rewritten' and 'flow N'")
 	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
+	cmd.Flags().BoolVar(&f.journeys, "journeys", false, "show every packet's way past all interfaces of the file")
 	cmd.Flags().BoolVar(&f.about, "about", false, "show what the file says of itself instead: its interfaces and comments")
 	return cmd
 }
@@ -99,6 +109,44 @@ func readPackets(ctx context.Context, w io.Writer, file *capture.File, display *
 		return err
 	}
 	return out.finish("read")
+}
+
+// readJourneys prints journeys as they are complete.
+func readJourneys(ctx context.Context, w io.Writer, file *capture.File, display *filter.Display, f readFlags) error {
+	out := &journeyPrinter{w: w, json: f.output == "json"}
+	more := func() bool { return out.err == nil && (f.count == 0 || out.count < f.count) }
+	print := func(journeys []*capture.Journey) {
+		for _, j := range journeys {
+			if more() && journeyPasses(display, j) {
+				out.print(j)
+			}
+		}
+	}
+	m := capture.NewFileJourneys()
+	for i := 0; more(); i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rec, err := file.Record(i)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		print(m.Add(rec))
+	}
+	print(m.Flush())
+	if out.err != nil {
+		return fmt.Errorf("read: %w", out.err)
+	}
+	return nil
+}
+
+// journeyPasses says whether the packet was asked for, as it was seen anywhere.
+func journeyPasses(display *filter.Display, j *capture.Journey) bool {
+	changed := j.Rewritten()
+	return slices.ContainsFunc(j.Hops, func(h capture.Hop) bool { return display.Match(h.Record.Subject(changed, j.Flow)) })
 }
 
 // aboutJSON is what `read --about -o json` prints.

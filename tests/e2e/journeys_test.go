@@ -2,6 +2,10 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -15,6 +19,90 @@ type journey struct {
 		Changed         []string
 		Rules           []struct{ NS, Chain, Text string }
 		Encapsulation   string
+	}
+}
+
+// journeysOf reads JSON lines; what a file cannot know, or numbers in another
+// order, is left out.
+func journeysOf(t *testing.T, path string) map[string]map[string]any {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]map[string]any{}
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		var j map[string]any
+		if err := json.Unmarshal([]byte(line), &j); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		delete(j, "flow")
+		key := fmt.Sprint(j["time"], j["info"])
+		for i, h := range j["hops"].([]any) {
+			hop := h.(map[string]any)
+			delete(hop, "rules")
+			delete(hop, "comment")
+			if i == 0 {
+				key += fmt.Sprint(hop["point"], hop["src"], hop["dst"])
+			}
+		}
+		if out[key] != nil {
+			t.Errorf("%s: two journeys are called %s", path, key)
+		}
+		out[key] = j
+	}
+	return out
+}
+
+// TestReadJourneys: a file tells the journeys that its capture told, through a
+// tunnel and through NAT.
+func TestReadJourneys(t *testing.T) {
+	dir := t.TempDir()
+	inSandbox(t, `set -e; cd `+dir+`
+		vethscope create overlay red --hosts 2 --subnet 10.0.1.0/24 --vni 4097
+		vethscope create bridge web --containers 1 --subnet 172.31.0.0/24 --publish 8080:80
+		vethscope serve -n web-1 80 & serving=$!
+		sleep 0.3
+		vethscope capture --all red --journeys -o json --for 3s -w red.pcapng >red.live & one=$!
+		vethscope capture --all web --journeys -o json --for 3s -w web.pcapng >web.live & two=$!
+		sleep 1
+		vethscope ping -n red-a1 10.0.1.3 -c 2
+		vethscope get -n outside http://10.10.0.1:8080/
+		vethscope ping -n web-1 10.10.0.2 -c 1
+		wait $one $two
+		kill $serving
+		for f in red web; do vethscope read $f.pcapng --journeys -o json >$f.file; vethscope read $f.pcapng --journeys >$f.text; done
+		vethscope read red.pcapng --journeys -f 'icmp and vni 4097' -c 1 >some.text`).must(t)
+	for _, name := range []string{"red", "web"} {
+		live, file := journeysOf(t, filepath.Join(dir, name+".live")), journeysOf(t, filepath.Join(dir, name+".file"))
+		for key, j := range live {
+			if got := file[key]; !reflect.DeepEqual(got, j) {
+				t.Errorf("%s: live\n%v\nand in the file\n%v", name, j, got)
+			}
+		}
+		for key, j := range file {
+			if live[key] == nil {
+				t.Errorf("%s: only in the file: %v", name, j)
+			}
+		}
+	}
+	for name, want := range map[string][]string{
+		"red":  {"put into vxlan 4097: 50 bytes more", "taken out of vxlan 4097", "in vxlan 4097 172."},
+		"web":  {"changed dst 10.10.0.1:8080 → 172.31.0.2:80, ttl 64 → 63", "    comment  rewritten: dst 10.10.0.1:8080 -> 172.31.0.2:80", "changed src 172.31.0.2 → 10.10.0.1, ttl 64 → 63"},
+		"some": {" 1. flow ", "Echo (ping) request", "in vxlan 4097 172."},
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, name+".text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if !strings.Contains(string(text), w) {
+				t.Errorf("%s: no %q in\n%s", name, w, text)
+			}
+		}
+		if strings.Contains(string(text), "\n 2. ") == (name == "some") {
+			t.Errorf("%s: the number of journeys in\n%s", name, text)
+		}
 	}
 }
 
@@ -64,7 +152,7 @@ func TestCaptureJourneys(t *testing.T) {
 }
 
 func TestCaptureAllRefusals(t *testing.T) {
-	for _, args := range []string{"capture --all nosuch", "capture --all -n nosuch", "capture -n host host:lo", "capture --all -n host web",
+	for _, args := range []string{"read x.pcapng --journeys --rewrites", "capture --all nosuch", "capture --all -n nosuch", "capture -n host host:lo", "capture --all -n host web",
 		"capture host:lo --journeys --rewrites"} {
 		if r := vethscope(t, strings.Fields(args)...); r.status != 2 || !oneLine(r.errout) {
 			t.Errorf("%s: status %d, %q", args, r.status, r.errout)
