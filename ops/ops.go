@@ -88,14 +88,17 @@ type Made struct {
 
 // Proof is one thing to try on a network, with what must come of it.
 type Proof struct {
-	Kind   string `json:"kind"`   // "ping", "get", or "listen": open a port
+	Kind   string `json:"kind"`   // "ping", "get", "udp", or "listen": open a port
 	From   string `json:"from"`   // namespace
-	Target string `json:"target"` // an address, a URL for "get", or ":80" for "listen"
-	// Serve is the namespace and port of the server that "get" needs,
-	// "web-1:80"; one that is there already serves, too.
+	Target string `json:"target"` // an address, a URL for "get", "10.10.0.1:53" for "udp", or ":80" for "listen"
+	// Serve is the namespace and port of the server that "get" or "udp" needs,
+	// "web-1:80" or "web-1:53/udp"; one that is there already serves, too.
 	Serve string `json:"serve,omitempty"`
 	Want  bool   `json:"want"` // false: it must not get through
 	Why   string `json:"why"`  // one sentence
+	// Lab says that it stood in a lab file, and is not one that the mode has by
+	// itself.
+	Lab bool `json:"lab,omitempty" yaml:"-"`
 }
 
 // Container is a namespace that plays a container.

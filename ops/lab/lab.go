@@ -186,15 +186,15 @@ func readProof(file, at string, part ast.Node) (ops.Proof, Errors) {
 		errs = append(errs, Error{file, line(part, field), at + "." + field, message})
 	}
 	switch p.Kind {
-	case "ping", "get", "listen":
+	case "ping", "get", "udp", "listen":
 	default:
-		add("kind", fmt.Sprintf("%q must be ping, get or listen", p.Kind))
+		add("kind", fmt.Sprintf("%q must be ping, get, udp or listen", p.Kind))
 	}
 	if p.From == "" {
 		add("from", "is missing: the namespace that tries it")
 	}
 	if p.Target == "" {
-		add("target", "is missing: an address, or a URL")
+		add("target", "is missing: an address, a URL, or ADDRESS:PORT for udp")
 	}
 	return p, errs
 }

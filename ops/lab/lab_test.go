@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,10 +142,13 @@ func TestExport(t *testing.T) {
 	for _, p := range first {
 		entries = append(entries, entry(t, p))
 	}
-	entries = append(entries, ops.Entry{Title: "half", State: ops.StatePartial})
+	entries = append(entries, ops.Entry{Title: "half\n\x1b[2J: done", State: ops.StatePartial})
 	text, left, err := Export("again", entries)
-	if err != nil || len(left) != 1 || left[0] != "half" {
+	if err != nil || len(left) != 1 || !strings.HasPrefix(left[0], "half") {
 		t.Fatalf("left out %v, %v", left, err)
+	}
+	if !strings.HasPrefix(string(text), "# Left out, as no lab file can say it:\n#   half[2J: done\nlab: again\n") {
+		t.Errorf("the file does not say what it left out:\n%s", text)
 	}
 	l, err := Parse("again.yaml", text)
 	if err != nil {
@@ -157,6 +161,9 @@ func TestExport(t *testing.T) {
 	for i := range first {
 		if a, b := first[i].Script(), second[i].Script(); a != b {
 			t.Errorf("%s became\n%s\nfrom\n%s", first[i].Name, b, a)
+		}
+		if a, b := first[i].Made.Proofs, second[i].Made.Proofs; !slices.Equal(a, b) {
+			t.Errorf("the proofs of %s became\n%+v\nfrom\n%+v", first[i].Name, b, a)
 		}
 	}
 	if _, _, err := Export("none", nil); !errors.Is(err, ops.ErrNothing) {

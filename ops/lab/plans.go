@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"vethscope/ops"
 	"vethscope/ops/modes"
@@ -32,8 +33,12 @@ func (l *Lab) Plans(w modes.World) ([]*ops.Plan, error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	last := plans[len(plans)-1]
-	last.Made.Proofs = append(last.Made.Proofs[:len(last.Made.Proofs):len(last.Made.Proofs)], l.Proofs...)
+	made := &plans[len(plans)-1].Made
+	made.Proofs = slices.Clip(made.Proofs)
+	for _, p := range l.Proofs {
+		p.Lab = true
+		made.Proofs = append(made.Proofs, p)
+	}
 	return plans, nil
 }
 

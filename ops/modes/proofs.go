@@ -29,6 +29,14 @@ func (p *proofs) get(from, addr string, port uint16, server string, want bool, w
 	}
 }
 
+// udp wants a datagram's answer from a port of addr, where server
+// ("web-1:53/udp") is listening.
+func (p *proofs) udp(from, addr string, port uint16, server, why string) {
+	if addr != "" {
+		*p = append(*p, ops.Proof{Kind: "udp", From: from, Target: hostPort(addr, port), Serve: server, Want: true, Why: why})
+	}
+}
+
 // listen tries to open a port that another server has already.
 func (p *proofs) listen(from string, port uint16, server, why string) {
 	*p = append(*p, ops.Proof{Kind: "listen", From: from, Target: fmt.Sprintf(":%d", port), Serve: server, Want: false, Why: why})
@@ -80,23 +88,26 @@ func gatewaysOf(m ops.Made) []string {
 	return slices.DeleteFunc([]string{m.Gateway, m.Gateway6}, func(s string) bool { return s == "" })
 }
 
-// publishProofs ask for a page through a published port: from the host, by its
-// address on the bridge, and from outside.
+// publishProofs ask for a page, or for a datagram's answer, through a published
+// port: from the host, by its address on the bridge, and from outside.
 func publishProofs(w World, gateways []string, pub ops.Published) []ops.Proof {
-	if pub.Protocol != "tcp" {
-		return nil
-	}
 	var out proofs
 	server := fmt.Sprintf("%s:%d", pub.Container, pub.ContainerPort)
+	ask := func(from, addr, why string) { out.get(from, addr, pub.HostPort, server, true, why) }
+	port := "Port"
+	if pub.Protocol == "udp" {
+		server += "/udp"
+		ask = func(from, addr, why string) { out.udp(from, addr, pub.HostPort, server, why) }
+		port = "UDP port"
+	}
 	for _, g := range gateways {
-		out.get(netns.Host, g, pub.HostPort, server, true,
-			fmt.Sprintf("Port %d of the host leads to %s, for the host itself, too.", pub.HostPort, server))
+		ask(netns.Host, g, fmt.Sprintf("%s %d of the host leads to %s, for the host itself, too.", port, pub.HostPort, server))
 	}
 	if o := w.Outside; o != nil {
-		why := fmt.Sprintf("Port %d of the host leads the world outside to %s.", pub.HostPort, server)
-		out.get(o.NS, o.Host, pub.HostPort, server, true, why)
+		why := fmt.Sprintf("%s %d of the host leads the world outside to %s.", port, pub.HostPort, server)
+		ask(o.NS, o.Host, why)
 		if len(gateways) > 1 {
-			out.get(o.NS, o.Host6, pub.HostPort, server, true, why)
+			ask(o.NS, o.Host6, why)
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 // Package probe makes and answers traffic inside network namespaces, so that no
-// ping, curl or nginx is needed there: echo requests, an HTTP server and an
-// HTTP client. A namespace is given by the path that opens it (netns.Path).
+// ping, curl or nginx is needed there: echo requests, an HTTP server and client,
+// and the same for datagrams. A namespace is given by the path that opens it
+// (netns.Path).
 //
 // Only the socket is made inside the namespace; no thread stays there. Names are
 // not resolved: a lookup would leave through the wrong namespace.

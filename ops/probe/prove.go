@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func Prove(ctx context.Context, list []ops.Proof, each func(i int, o Outcome)) (
 
 // serveAll starts the servers that proofs need, once each.
 func serveAll(ctx context.Context, list []ops.Proof) (stop func(), err error) {
-	servers := map[string]*Server{}
+	servers := map[string]io.Closer{} // nil where one is there already
 	stop = func() {
 		for _, s := range servers {
 			if s != nil {
@@ -84,15 +85,31 @@ func serveAll(ctx context.Context, list []ops.Proof) (stop func(), err error) {
 		}
 		ns, port, ok := strings.Cut(p.Serve, ":")
 		if !ok {
-			return stop, fmt.Errorf("prove: server %q: give NAMESPACE:PORT", p.Serve)
+			return stop, fmt.Errorf("prove: server %q: give NAMESPACE:PORT or NAMESPACE:PORT/udp", p.Serve)
 		}
-		s, err := Serve(ctx, netns.Path(ns), ":"+port, ServeOptions{Name: ns})
+		s, err := serveFor(ctx, ns, port)
 		if err != nil && !errors.Is(err, unix.EADDRINUSE) {
 			return stop, fmt.Errorf("prove: in %s: %w", ns, err)
 		}
 		servers[p.Serve] = s
 	}
 	return stop, nil
+}
+
+// serveFor starts a server on a port, "80" or "53/udp".
+func serveFor(ctx context.Context, ns, port string) (io.Closer, error) {
+	if port, udp := strings.CutSuffix(port, "/udp"); udp {
+		s, err := ServeUDP(ctx, netns.Path(ns), ":"+port, ServeOptions{Name: ns})
+		if err != nil {
+			return nil, err // and no closer, which a nil server would be
+		}
+		return s, nil
+	}
+	s, err := Serve(ctx, netns.Path(ns), ":"+port, ServeOptions{Name: ns})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // prove tries one proof until it gets through or its time is over: what must fail
@@ -142,6 +159,13 @@ func attempt(ctx context.Context, p ops.Proof) (string, error) {
 		}
 		first, _, _ := strings.Cut(res.Body, "\n")
 		return fmt.Sprintf("status %d: %s", res.Status, first), nil
+	case "udp":
+		res, err := Exchange(ctx, path, p.Target, ExchangeOptions{Timeout: proveTry})
+		if err != nil {
+			return "", err
+		}
+		first, _, _ := strings.Cut(res.Body, "\n")
+		return fmt.Sprintf("answer in %s: %s", res.Elapsed.Round(time.Microsecond), first), nil
 	case "listen":
 		s, err := Serve(ctx, path, p.Target, ServeOptions{})
 		if err != nil {

@@ -36,6 +36,10 @@ func TestProve(t *testing.T) {
 		{Kind: "dance", From: a, Target: "127.0.0.1", Want: true},
 		{Kind: "ping", From: "nowhere", Target: "127.0.0.1", Want: true},
 		{Kind: "ping", From: a, Target: "nonsense", Want: true},
+		{Kind: "udp", From: a, Target: "127.0.0.1:53", Serve: "a:53/udp", Want: true},
+		{Kind: "udp", From: a, Target: "[::1]:53", Serve: "a:53/udp", Want: true},
+		{Kind: "udp", From: b, Target: "127.0.0.1:53", Want: false}, // nobody answers there
+		{Kind: "udp", From: a, Target: "127.0.0.1", Want: true},
 	}
 	want := []struct {
 		through, ok bool
@@ -45,6 +49,7 @@ func TestProve(t *testing.T) {
 		{true, true, "status 200: This is a."}, {false, false, "refused"},
 		{false, true, "address already in use"}, {true, true, "free"},
 		{false, false, "dance"}, {false, false, "nowhere"}, {false, false, "nonsense"},
+		{true, true, "This is a."}, {true, true, "This is a."}, {false, true, "refused"}, {false, false, "address:port"},
 	}
 	var told []int
 	out, err := probe.Prove(t.Context(), list, func(i int, _ probe.Outcome) { told = append(told, i) })
@@ -56,7 +61,11 @@ func TestProve(t *testing.T) {
 			t.Errorf("%+v: %+v; want %+v", list[i], o, w)
 		}
 	}
-	if slices.Sort(told); !slices.Equal(told, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+	each := make([]int, len(list))
+	for i := range each {
+		each[i] = i
+	}
+	if slices.Sort(told); !slices.Equal(told, each) {
 		t.Errorf("told of %v, want each once", told)
 	}
 	// The servers are gone.
@@ -65,6 +74,11 @@ func TestProve(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
+	u, err := probe.ServeUDP(t.Context(), netns.Path(a), ":53", probe.ServeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Close()
 }
 
 // TestProveWithAServerThatIsThere: it serves, and is left running.
@@ -75,10 +89,23 @@ func TestProveWithAServerThatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	u, err := probe.ServeUDP(t.Context(), netns.Path(a), ":53", probe.ServeOptions{Name: "the other one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
 	for range 2 {
-		out, err := probe.Prove(t.Context(), []ops.Proof{{Kind: "get", From: a, Target: "http://127.0.0.1/", Serve: "a:80", Want: true}}, nil)
-		if err != nil || !out[0].OK || !strings.Contains(out[0].Detail, "the other one") {
-			t.Errorf("%+v, %v", out, err)
+		out, err := probe.Prove(t.Context(), []ops.Proof{
+			{Kind: "get", From: a, Target: "http://127.0.0.1/", Serve: "a:80", Want: true},
+			{Kind: "udp", From: a, Target: "127.0.0.1:53", Serve: "a:53/udp", Want: true},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range out {
+			if !o.OK || !strings.Contains(o.Detail, "the other one") {
+				t.Errorf("%+v", o)
+			}
 		}
 	}
 }
@@ -102,7 +129,7 @@ func TestProveWaitsForALink(t *testing.T) {
 
 func TestProveErrors(t *testing.T) {
 	a := selfish(t, "a")
-	for serve, words := range map[string]string{"a": "NAMESPACE:PORT", "nowhere:80": "nowhere", "a:http": "port"} {
+	for serve, words := range map[string]string{"a": "NAMESPACE:PORT", "nowhere:80": "nowhere", "a:http": "port", "a:http/udp": "port", "nowhere:53/udp": "nowhere"} {
 		if _, err := probe.Prove(t.Context(), []ops.Proof{{Kind: "get", From: a, Target: "http://127.0.0.1/", Serve: serve}}, nil); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("server %q: %v, want an error with %q", serve, err, words)
 		}

@@ -81,9 +81,17 @@ func TestC2Host(t *testing.T) {
 // TestC3Bridge: a second network for a running container; the old leg stays, and
 // names resolve.
 func TestC3Bridge(t *testing.T) {
-	web := create(t, modes.Bridge{Name: "web", Containers: 2, Subnet: "172.18.0.0/24", Publish: []string{"8080:80"}})
+	web := create(t, modes.Bridge{Name: "web", Containers: 2, Subnet: "172.18.0.0/24", Publish: []string{"8080:80", "5353:53/udp@2"}})
 	db := create(t, modes.Bridge{Name: "db", Containers: 1, Subnet: "172.19.0.0/24"})
-	prove(t, web)
+	datagrams := 0
+	for _, o := range prove(t, web) {
+		if o.Kind == "udp" && strings.Contains(o.Detail, "This is web-2.") {
+			datagrams++
+		}
+	}
+	if datagrams != 2 {
+		t.Errorf("%d datagrams came through the published port, want one from the host and one from outside", datagrams)
+	}
 	prove(t, db)
 	reach(t, "web-1", "172.19.0.2", false, "another network is another world")
 	create(t, modes.Connect{Network: "db", Container: "web-1"})
