@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -119,32 +120,74 @@ func (f *Form) choose(in *Input, choices []string, pressed string) Asked {
 	return Edited
 }
 
-// View draws the form in at most h lines of w cells; the focused field is
-// always among them.
+// minMore is the least height that leaves a line to tell of what is out of sight.
+const minMore = 4
+
+// View draws the form in at most h lines of w cells; the focused field is always
+// among them. Where not all fit, the last line says how many fields there are
+// above and below.
 func (f *Form) View(th *Theme, w, h int) []string {
 	label := 0
 	for _, field := range f.fields {
 		label = max(label, Width(field.Label))
 	}
 	var lines []string
-	var from, to int
+	begins := make([]int, len(f.fields))
+	to := 0 // where the focused field ends
 	roomy, tight := h >= 3*len(f.fields), h < 2*len(f.fields)
 	for i := range f.fields {
 		if i > 0 && roomy {
 			lines = append(lines, "")
 		}
-		if i == f.focus {
-			from = len(lines)
-		}
+		begins[i] = len(lines)
 		lines = append(lines, f.field(th, i, label, w, tight)...)
 		if i == f.focus {
 			to = len(lines)
 		}
 	}
-	f.top = min(f.top, from)
-	f.top = max(f.top, to-h)
+	tell := len(lines) > h && h >= minMore
+	if tell {
+		h--
+	}
+	f.top = min(f.top, begins[f.focus])
+	f.top = max(f.top, min(to-h, begins[f.focus]))
 	lines, f.top = Scroll(lines, f.top, h)
+	if tell {
+		lines = append(slices.Clip(lines), "  "+f.more(th, begins, h))
+	}
 	return lines
+}
+
+// more says how many fields are out of sight above and below, h lines being seen,
+// and whether there is an error among them.
+func (f *Form) more(th *Theme, begins []int, h int) string {
+	signs := [2]string{"↑ %d more", "↓ %d more"}
+	if th.Plain {
+		signs = [2]string{"%d more above", "%d more below"}
+	}
+	var count [2]int
+	var wrong [2]bool
+	for i, at := range begins {
+		if f.top <= at && at < f.top+h {
+			continue
+		}
+		side := 0
+		if at >= f.top+h {
+			side = 1
+		}
+		count[side]++
+		wrong[side] = wrong[side] || f.errs[f.fields[i].Name] != ""
+	}
+	var parts []string
+	for side, n := range count {
+		switch text := fmt.Sprintf(signs[side], n); {
+		case n > 0 && wrong[side]:
+			parts = append(parts, th.Bad.Render(text+" ✗"))
+		case n > 0:
+			parts = append(parts, th.Accent.Render(text))
+		}
+	}
+	return strings.Join(parts, "   ")
 }
 
 // field draws a field with a line for its error or its help under it, which a

@@ -232,6 +232,48 @@ func TestFormShowsTheFocusedFieldWhereItIsLow(t *testing.T) {
 	}
 }
 
+// TestFormSaysThatThereIsMore: the fields that are out of sight are counted, on
+// their side, and an error among them is told.
+func TestFormSaysThatThereIsMore(t *testing.T) {
+	var fields []Field
+	for i := range 10 {
+		fields = append(fields, Field{Name: fmt.Sprint(i), Label: fmt.Sprintf("field %d", i)})
+	}
+	f := NewForm(fields, nil)
+	last := func(th *Theme, h int) string {
+		t.Helper()
+		lines := f.View(th, 50, h)
+		if len(lines) > h {
+			t.Fatalf("%d lines, %d are allowed", len(lines), h)
+		}
+		return strings.TrimSpace(lines[len(lines)-1])
+	}
+	th := theme(termenv.Ascii)
+	// The focused field takes two lines, for its help.
+	if got := last(th, 6); got != "↓ 6 more" {
+		t.Errorf("at the top: %q", got)
+	}
+	for range 6 {
+		f.Update(press("tab"))
+		f.View(th, 50, 6)
+	}
+	if got := last(th, 6); got != "↑ 3 more   ↓ 3 more" {
+		t.Errorf("in the middle: %q", got)
+	}
+	f.SetErrors(map[string]string{"8": "is wrong"})
+	if got := last(th, 6); got != "↑ 3 more   ↓ 3 more ✗" {
+		t.Errorf("with an error below: %q", got)
+	}
+	plain := *th
+	plain.Plain = true
+	if got := last(&plain, 6); got != "3 more above   3 more below ✗" {
+		t.Errorf("in plain text: %q", got)
+	}
+	if got := last(th, 40); strings.Contains(got, "more") {
+		t.Errorf("all of it is there, and still: %q", got)
+	}
+}
+
 func TestChooserFindsAndRuns(t *testing.T) {
 	ran := ""
 	item := func(text, key, why string) Item {
