@@ -146,8 +146,15 @@ func showPlan(w io.Writer, p *ops.Plan, f planFlags) error {
 	for i, s := range p.Steps {
 		fmt.Fprintf(w, "%2d. %s\n    %s\n", i+1, s.Shell(), s.Why())
 	}
-	_, err := fmt.Fprintf(w, "%d steps; nothing was changed\n", len(p.Steps))
+	_, err := fmt.Fprintf(w, "%s; nothing was changed\n", stepCount(p))
 	return err
+}
+
+func stepCount(p *ops.Plan) string {
+	if len(p.Steps) == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", len(p.Steps))
 }
 
 // madeView is what was made, as JSON.
@@ -166,7 +173,7 @@ func showMade(w io.Writer, p *ops.Plan, output string) error {
 	if !sandbox.Inside() {
 		undo += " --host"
 	}
-	fmt.Fprintf(w, "%s: done in %d steps (%s takes it back)\n", p.Title, len(p.Steps), undo)
+	fmt.Fprintf(w, "%s: done in %s (%s takes it back)\n", p.Title, stepCount(p), undo)
 	printMade(w, p.Made)
 	if len(p.Made.Proofs) > 0 {
 		fmt.Fprintf(w, "  vethscope prove %s: tries what it can do, and what it cannot\n", p.Name)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vethscope/ops/modes"
+	"vethscope/ops/steps"
 )
 
 // verb is one action on one kind of object, in words as ip(8) has them:
@@ -62,7 +63,11 @@ func newVerb(g *global, v verb, inNS bool) *cobra.Command {
 			if err != nil {
 				return usageError{fmt.Errorf("%s: %w", strings.Join(strings.Fields(cmd.CommandPath())[1:], " "), err)}
 			}
-			return runPlan(cmd, g, f, settings.Plan)
+			err = runPlan(cmd, g, f, settings.Plan)
+			if _, wrong := errors.AsType[*steps.ParameterError](err); wrong {
+				return usageError{err} // only the kernel knows its parameters
+			}
+			return err
 		},
 	}
 	if inNS {

@@ -72,16 +72,32 @@ func (s *SysctlSet) Check(context.Context) error {
 		}
 		for _, p := range paths {
 			v, err := readSysctl(p)
-			if errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("%s has no kernel parameter %s: is its module loaded (net.bridge: br_netfilter)?", label(s.NS), s.Key)
-			}
 			if err != nil {
-				return fmt.Errorf("read %s: %w", p, err)
+				return s.unreadable(p, err)
 			}
 			s.Old = append(s.Old, Param{p, v})
 		}
 		return nil
 	})
+}
+
+// ParameterError says that there is no such kernel parameter, or that it does not
+// take such a value.
+type ParameterError struct{ Message string }
+
+func (e *ParameterError) Error() string { return e.Message }
+
+// unreadable says why a parameter cannot be read.
+func (s *SysctlSet) unreadable(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.Key, "net.bridge."):
+		return &ParameterError{fmt.Sprintf("%s has no kernel parameter %s: is the module br_netfilter loaded?", label(s.NS), s.Key)}
+	case errors.Is(err, fs.ErrNotExist):
+		return &ParameterError{fmt.Sprintf("%s has no kernel parameter %s", label(s.NS), s.Key)}
+	case errors.Is(err, unix.EISDIR):
+		return &ParameterError{fmt.Sprintf("%s is not one kernel parameter, but a group of them", s.Key)}
+	}
+	return fmt.Errorf("read %s: %w", path, err)
 }
 
 func (s *SysctlSet) Do(context.Context) error {
@@ -90,7 +106,10 @@ func (s *SysctlSet) Do(context.Context) error {
 			return nil
 		}
 		err := writeSysctl(s.path(), s.Value)
-		if errors.Is(err, unix.EROFS) {
+		switch {
+		case errors.Is(err, unix.EINVAL):
+			return &ParameterError{fmt.Sprintf("%s: the kernel refuses the value %q", s.Key, s.Value)}
+		case errors.Is(err, unix.EROFS):
 			return fmt.Errorf("set %s: %w (/proc/sys is mounted read-only here: run it outside the container)", s.Key, err)
 		}
 		return explain(err)

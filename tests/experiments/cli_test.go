@@ -19,7 +19,8 @@ func TestBadInput(t *testing.T) {
 		"addr add", "addr add 10.0.0.1/24", "addr add 10.0.0.1/24 on br0", "addr add 10.0.0.300/24 dev br0", "addr delete 10.0.0.1/24 dev br0",
 		"route add", "route add default", "route add 10.0.0.1/8 dev br0", "route add default via x", "route add 10.0.0.0/8 type hole", "route add 10.0.0.0/8 dev br0 metric x",
 		"route delete nonsense", "neigh add 10.0.0.9 lladdr x dev br0", "neigh add 10.0.0.9 dev br0", "fdb add 02:00:00:00:00:01 dev br0", "fdb delete x dev br0",
-		"sysctl set", "sysctl set net.ipv4.ip_forward", "sysctl set kernel.hostname=x", "masquerade", "masquerade 10.0.0.1/24", "masquerade 10.123.0.0/24",
+		"sysctl set", "sysctl set net.ipv4.ip_forward", "sysctl set kernel.hostname=x",
+		"sysctl set net.ipv4.nosuch=1", "sysctl set net.ipv4.ip_forward=abc", "sysctl set net.ipv4.conf=1", "sysctl set -n outside net.ipv4.conf.nope.rp_filter=1", "masquerade", "masquerade 10.0.0.1/24", "masquerade 10.123.0.0/24",
 		"forward-accept nope", "forward-accept br0", "publish 10.0.0.9 0:80", "link up br0 -o xml", "link up br0 --no-such-flag",
 	}
 	script := "state() { ip -o link; ip -o addr; ip route; ip netns; nft list ruleset; ls /run/vethscope/journal; }\nvethscope link add br0 type bridge >/dev/null\nbefore=$(state)\n"
@@ -37,6 +38,9 @@ func TestBadInput(t *testing.T) {
 		message = strings.TrimSpace(message)
 		if words != l || statuses[i] != "2" || message == "" || strings.Contains(message, "\n") {
 			t.Errorf("%s: status %s, said %q; want 2 and one line", l, statuses[i], message)
+		}
+		if key, _, ok := strings.Cut(l[strings.LastIndex(l, " ")+1:], "="); ok && strings.Count(message, key) < 2 { // the command, and what is wrong with it
+			t.Errorf("%s: %q does not name the parameter", l, message)
 		}
 	}
 }
