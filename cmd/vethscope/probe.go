@@ -57,7 +57,7 @@ func newExecCmd() *cobra.Command {
 			c := exec.Command(command[0], command[1:]...)
 			c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 			// A child is born in the namespace of the thread that starts it.
-			if err := startIn(args[0], path, c); err != nil {
+			if err := startIn(args[0], path, c, os.Stderr); err != nil {
 				return fmt.Errorf("exec %s: %w", args[0], err)
 			}
 			err = c.Wait()

@@ -134,6 +134,28 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestNamesWithoutResolvConf: exec in an exec, and where /etc/resolv.conf leads
+// nowhere, finds names all the same; where there is none, it says so.
+func TestNamesWithoutResolvConf(t *testing.T) {
+	tool(t, "getent", "mount")
+	r := inSandbox(t, never+`
+		mkdir /run/etc; cp /etc/passwd /etc/nsswitch.conf /etc/hosts /run/etc; mount --bind /run/etc /etc
+		vethscope create bridge web --containers 2 --subnet 172.18.0.0/24 >/dev/null
+		find() { vethscope exec web-1 -- getent hosts web-2; vethscope exec web-2 -- vethscope exec web-1 -- getent hosts web-2; }
+		echo nameserver 192.0.2.1 > /etc/resolv.conf; echo file; find
+		rm /etc/resolv.conf; ln -s ../gone/resolv.conf /etc/resolv.conf; echo link; find
+		readlink /etc/resolv.conf; ls /run
+		rm /etc/resolv.conf; never vethscope exec web-1 -- getent hosts web-2 2>/dev/null
+		vethscope exec web-1 -- true`).must(t)
+	found := "172.18.0.3      web-2\n"
+	if want := "file\n" + found + found + "link\n" + found + found + "../gone/resolv.conf\netc\nnetns\nvethscope\n"; strings.ReplaceAll(r.out, "mount\n", "") != want {
+		t.Errorf("said\n%swanted\n%s", r.out, want)
+	}
+	if !oneLine(r.errout) || !strings.Contains(r.errout, "there is no /etc/resolv.conf") || !strings.Contains(r.errout, "172.18.0.1") {
+		t.Errorf("without the file: %q", r.errout)
+	}
+}
+
 // TestBadNetworks: one line, status 2, nothing changed.
 func TestBadNetworks(t *testing.T) {
 	r := inSandbox(t, `vethscope create bridge web --subnet 172.18.0.0/24 >/dev/null
