@@ -31,7 +31,6 @@ type reader struct {
 	session *Session
 	ring    *ring.Ring
 	timeout time.Duration // of the ring's blocks
-	blocks  int
 	framed  bool
 	briefer briefer
 
@@ -50,9 +49,9 @@ type reader struct {
 	ended   string // why it has ended
 }
 
-func openReader(p Point, order int, s *Session, timeout time.Duration, blocks int) (*reader, error) {
+func openReader(p Point, order int, s *Session, conf ring.Config) (*reader, error) {
 	r := &reader{
-		point: p, order: order, path: p.Path, session: s, timeout: timeout, blocks: blocks, number: -1,
+		point: p, order: order, path: p.Path, session: s, timeout: conf.Timeout, number: -1,
 		briefer: briefer{append([]uint16{vxlanPort, vxlanKernelPort}, s.opts.VXLANPorts...)},
 	}
 	if r.path == "" {
@@ -64,10 +63,7 @@ func openReader(p Point, order int, s *Session, timeout time.Duration, blocks in
 	}
 	err = netns.Do(r.path, func() error {
 		var err error
-		r.ring, err = ring.Open(p.Link, ring.Config{
-			BlockSize: blockSize, Blocks: blocks, Timeout: timeout, Snaplen: s.opts.Snaplen,
-			Filter: s.opts.program(),
-		})
+		r.ring, err = ring.Open(p.Link, conf)
 		return err
 	})
 	if err != nil {
@@ -85,20 +81,7 @@ func (r *reader) run() {
 	for {
 		block, err := r.ring.Next()
 		if err != nil {
-			r.drain()
 			r.close(err)
-			return
-		}
-		r.take(block)
-	}
-}
-
-// drain takes what the kernel had handed over when the point ended; at most
-// one round of the ring, as more may be coming all the time.
-func (r *reader) drain() {
-	for range r.blocks {
-		block, ok := r.ring.TryNext()
-		if !ok {
 			return
 		}
 		r.take(block)

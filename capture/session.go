@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"vethscope/capture/internal/ring"
 	"vethscope/ops/netns"
 )
 
@@ -19,9 +20,11 @@ type Options struct {
 	// Snaplen is how many bytes of a packet are kept, 65535 by default; 256
 	// are enough to look at. What was on the wire is told by Record.Length.
 	Snaplen int
-	// Blocks of 128 KiB are given to each point's ring, 32 by default, and 16
-	// to those behind the sixteenth. What comes while the ring is full is
-	// counted as Stats.Dropped.
+	// Blocks of 128 KiB are given to each point's ring: by default 64, 32 behind
+	// the fourth point, and 16 behind the sixteenth. What comes while the ring is
+	// full is counted as Stats.Dropped. A block that is handed over is used up,
+	// full or not: so many times Timeout may pass until the packets are read. When
+	// Snaplen is 2048 or less there are twice as many of half the size.
 	Blocks int
 	// Timeout is how long the kernel may hold a packet back before it hands
 	// it over; whole milliseconds. By default 4 ms, 8 ms behind the eighth
@@ -46,6 +49,8 @@ type Options struct {
 
 const (
 	blockSize = 128 << 10 // holds the longest frame, a segment of 64 KiB that is yet to be cut
+	// shortSnaplen lets no long frame come.
+	shortSnaplen = 2048
 	// viewSnaplen bytes of 512 packets fill a chunk.
 	viewSnaplen = chunkBytes / chunkPackets
 	// pendingChunks hold what is not in order yet.
@@ -89,22 +94,27 @@ func (o Options) chunks() int {
 	return int(memory/int64(unsafe.Sizeof(chunk{}))) + pendingChunks
 }
 
-// ring is the size of the next point's ring when there are n already.
-func (o Options) ring(n int) (timeout time.Duration, blocks int) {
-	timeout, blocks = 4*time.Millisecond, 32
+// ring is the next point's ring when there are n already.
+func (o Options) ring(n int) ring.Config {
+	c := ring.Config{BlockSize: blockSize, Blocks: 64, Timeout: 4 * time.Millisecond, Snaplen: o.Snaplen, Filter: o.program()}
 	switch {
 	case n >= 16:
-		timeout, blocks = 16*time.Millisecond, 16
+		c.Timeout, c.Blocks = 16*time.Millisecond, 16
 	case n >= 8:
-		timeout = 8 * time.Millisecond
+		c.Timeout, c.Blocks = 8*time.Millisecond, 32
+	case n >= 4:
+		c.Blocks = 32
 	}
 	if o.Timeout != 0 {
-		timeout = o.Timeout
+		c.Timeout = o.Timeout
 	}
 	if o.Blocks != 0 {
-		blocks = o.Blocks
+		c.Blocks = o.Blocks
 	}
-	return timeout, blocks
+	if o.Snaplen <= shortSnaplen {
+		c.Blocks, c.BlockSize = c.Blocks*2, c.BlockSize/2
+	}
+	return c
 }
 
 // Session is a running capture at several points. Its methods may be called
@@ -175,8 +185,7 @@ func (s *Session) open(p Point) error {
 	if len(s.readers) > math.MaxUint16 {
 		return fmt.Errorf("capture at %s: too many points in one session; begin a new one", p)
 	}
-	timeout, blocks := s.opts.ring(n)
-	r, err := openReader(p, len(s.readers), s, timeout, blocks)
+	r, err := openReader(p, len(s.readers), s, s.opts.ring(n))
 	if err != nil {
 		return explain(p, err)
 	}

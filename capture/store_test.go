@@ -213,9 +213,15 @@ func TestOptionsOfManyPoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n, want := range map[int]time.Duration{0: 4, 7: 4, 8: 8, 15: 8, 16: 16} {
-		timeout, blocks := o.ring(n)
-		if timeout != want*time.Millisecond || (blocks == 16) != (n >= 16) {
-			t.Errorf("point %d: timeout %v, %d blocks", n, timeout, blocks)
+		c := o.ring(n)
+		if c.Timeout != want*time.Millisecond || (c.Blocks == 16) != (n >= 16) || c.BlockSize < 128<<10 {
+			t.Errorf("point %d: %+v", n, c)
+		}
+		whole := c.BlockSize * c.Blocks
+		short := o
+		short.Snaplen = 256
+		if c = short.ring(n); c.BlockSize*c.Blocks != whole || time.Duration(c.Blocks)*c.Timeout < 500*time.Millisecond && n < 4 {
+			t.Errorf("point %d: %+v", n, c)
 		}
 	}
 	view, whole := Options{Keep: 100_000, Snaplen: 256}, Options{Keep: 100_000, Snaplen: 65535}

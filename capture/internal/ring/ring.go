@@ -30,6 +30,9 @@ var (
 // its deletion only while it is up.
 const downCheck = 250 * time.Millisecond
 
+// lastCheck is how late the kernel may be with the last block.
+const lastCheck = time.Second
+
 // Config is the size of a ring.
 type Config struct {
 	BlockSize int           // bytes; a multiple of the page size; the longest packet that fits
@@ -47,7 +50,8 @@ type Ring struct {
 	conf Config
 	file *os.File
 	conn syscall.RawConn
-	cur  int // the block that the reader looks at next; changed under mu
+	cur  int       // the block that the reader looks at next; changed under mu
+	last time.Time // until when the reader waits for the last block; zero before the end
 
 	mu      sync.Mutex
 	mem     []byte // nil once closed
@@ -163,43 +167,75 @@ func (r *Ring) filled(i int) bool {
 }
 
 // Next waits for the next block. Its packets are valid until Release.
-// It fails with ErrStopped after Stop, with ErrGone when the link went away.
+// After Stop, or when the link went away, it hands out what the kernel has seen
+// until then, and fails with ErrStopped or ErrGone behind it.
 func (r *Ring) Next() (Block, error) {
 	r.setWaiting(true)
 	defer r.setWaiting(false)
 	for {
-		var sockErr error
-		err := r.conn.Read(func(fd uintptr) bool {
-			if r.filled(r.cur) {
-				return true
-			}
-			sockErr = pendingError(int(fd))
-			return sockErr != nil
-		})
+		err := r.wait()
 		switch {
-		case err == nil && sockErr == nil:
+		case r.filled(r.cur):
 			r.setDown(false)
 			return r.block(), nil
-		case err == nil && !errors.Is(sockErr, unix.ENETDOWN):
-			return Block{}, fmt.Errorf("read packet socket: %w", sockErr)
-		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
-			return Block{}, fmt.Errorf("wait for packet socket: %w", err)
-		case r.isStopped():
-			return Block{}, ErrStopped
-		case r.gone():
-			return Block{}, ErrGone
+		case err == nil, errors.Is(err, unix.ENETDOWN), errors.Is(err, os.ErrDeadlineExceeded):
+		default:
+			return Block{}, err
 		}
-		r.setDown(true)
+		if end := r.ended(); end == nil {
+			r.setDown(true)
+		} else if !r.waitForLast() {
+			return Block{}, end
+		}
 	}
 }
 
-// TryNext is Next without waiting; it also works after Stop, so that what the
-// kernel had handed over by then is not lost.
-func (r *Ring) TryNext() (Block, bool) {
-	if !r.filled(r.cur) {
-		return Block{}, false
+// wait returns when there is a block, an error of the socket, or the deadline.
+func (r *Ring) wait() error {
+	var sockErr error
+	err := r.conn.Read(func(fd uintptr) bool {
+		if r.filled(r.cur) {
+			return true
+		}
+		sockErr = pendingError(int(fd))
+		return sockErr != nil
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("wait for packet socket: %w", err)
+	case sockErr != nil:
+		return fmt.Errorf("read packet socket: %w", sockErr)
 	}
-	return r.block(), true
+	return nil
+}
+
+// ended says why nothing more is to come, nil if it is.
+func (r *Ring) ended() error {
+	switch {
+	case r.isStopped():
+		return ErrStopped
+	case r.gone():
+		return ErrGone
+	}
+	return nil
+}
+
+// waitForLast says whether the block that the kernel is filling holds packets
+// already: the kernel hands it over when its time has come, and until then the
+// next wait lasts. It gives up when the kernel is much too late.
+func (r *Ring) waitForLast() bool {
+	if atomic.LoadUint32(&r.header(r.cur).Num_pkts) == 0 {
+		return false
+	}
+	now := time.Now()
+	if r.last.IsZero() {
+		r.last = now.Add(2*r.conf.Timeout + lastCheck)
+	}
+	if now.After(r.last) {
+		return false
+	}
+	_ = r.file.SetReadDeadline(now.Add(r.conf.Timeout))
+	return true
 }
 
 func pendingError(fd int) error {
@@ -223,6 +259,9 @@ func (r *Ring) block() Block {
 
 // Release gives the block that Next returned back to the kernel.
 func (r *Ring) Release() {
+	// The kernel counts anew when it begins with the block; until then, too, it
+	// shall be seen that nothing is in it.
+	atomic.StoreUint32(&r.header(r.cur).Num_pkts, 0)
 	atomic.StoreUint32(&r.header(r.cur).Block_status, unix.TP_STATUS_KERNEL)
 	r.mu.Lock()
 	r.cur = (r.cur + 1) % r.conf.Blocks
@@ -265,7 +304,8 @@ func (r *Ring) isStopped() bool {
 	return r.stopped
 }
 
-// Stop makes Next fail with ErrStopped, now or at its next call.
+// Stop ends the capture at this moment: Next hands out what was seen until now
+// and fails with ErrStopped then.
 func (r *Ring) Stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -273,6 +313,9 @@ func (r *Ring) Stop() {
 		return
 	}
 	r.stopped = true
+	// From here on nothing more gets in; otherwise a flood would have no end.
+	none := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+	_ = unix.SetsockoptSockFprog(r.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &none})
 	_ = r.file.SetReadDeadline(time.Unix(1, 0))
 }
 

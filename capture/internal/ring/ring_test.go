@@ -193,3 +193,37 @@ func TestOpenTellsWhatIsMissing(t *testing.T) {
 		return nil
 	})
 }
+
+// What was seen before Stop is handed out behind it, also when the kernel is
+// still filling the block; what comes after is not.
+func TestStopLosesNothing(t *testing.T) {
+	ns := pair(t)
+	slow := small
+	slow.Timeout = 200 * time.Millisecond
+	send := sender(t, ns, "a0")
+	for _, sent := range []int{0, 1, 3, 9} { // a block holds five
+		r := openIn(t, ns, "a0", slow)
+		for range sent {
+			if err := send(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.Stop()
+		if err := send(); err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		var err error
+		for {
+			var b Block
+			if b, err = r.Next(); err != nil {
+				break
+			}
+			got += b.Len()
+			r.Release()
+		}
+		if packets, dropped := r.Stats(); got != sent || packets != uint64(sent) || dropped != 0 || !errors.Is(err, ErrStopped) {
+			t.Errorf("%d packets sent, %d counted, %d dropped, %d read: %v", sent, packets, dropped, got, err)
+		}
+	}
+}
