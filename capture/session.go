@@ -224,9 +224,7 @@ func (s *Session) Remove(p Point) (ok bool) {
 // Points are all that there were, in the order in which they were opened:
 // Brief.Point is an index into them.
 func (s *Session) Points() []Point {
-	s.store.mu.Lock()
-	defer s.store.mu.Unlock()
-	return s.store.points
+	return s.store.Points()
 }
 
 // Store is where the packets are. It can be looked at after the session has

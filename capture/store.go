@@ -206,6 +206,13 @@ func (st *Store) Span() (first, end uint64) {
 	return st.first, st.next
 }
 
+// Points are all that there were: Brief.Point is an index into them.
+func (st *Store) Points() []Point {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.points
+}
+
 // Len is the number of packets that are kept.
 func (st *Store) Len() int {
 	first, end := st.Span()

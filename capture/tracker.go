@@ -37,7 +37,6 @@ type tracker struct {
 
 	points   []Point
 	numbered map[Point]uint16
-	briefer  briefer
 }
 
 func newTracker(points []Point) tracker {
@@ -63,22 +62,7 @@ func (m *tracker) number(p Point) uint16 {
 }
 
 // brief summarizes a record.
-func (m *tracker) brief(rec *Record) Brief {
-	m.briefer.vxlanPorts = append(m.briefer.vxlanPorts[:0], vxlanPort, vxlanKernelPort)
-	if rec.Summary.Tunnel == "vxlan" {
-		m.briefer.vxlanPorts = append(m.briefer.vxlanPorts, rec.Summary.Dst.Port())
-	}
-	b := Brief{
-		Serial: rec.Serial, Time: rec.Time.UnixNano(), Length: uint32(rec.Length), Kept: uint32(len(rec.Data)),
-		Point: m.number(rec.Point), Outgoing: rec.Outgoing, Offload: rec.Offload,
-	}
-	data, framed := rec.Data, !rec.unframed
-	if rec.link != linkEthernet && framed {
-		data, framed = data[min(rec.link.size(), len(data)):], false
-	}
-	m.briefer.fill(&b, data, framed)
-	return b
-}
+func (m *tracker) brief(rec *Record) Brief { return rec.Brief(m.number(rec.Point)) }
 
 // flowKey is the key by which conntrack knows the packet. An ICMP error belongs
 // to the flow of the packet that it quotes and goes the other way.

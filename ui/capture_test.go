@@ -2,6 +2,7 @@ package ui
 
 import (
 	"testing"
+	"time"
 
 	"vethscope/capture"
 )
@@ -18,7 +19,7 @@ func watched(t *testing.T, w, h int, keys string) *drive {
 // tunnelled is a drive that shows a packet that VXLAN carries.
 func tunnelled(t *testing.T, w, h int, keys string) *drive {
 	d := watched(t, w, h, "")
-	d.send(CaptureMsg{Records: []*capture.Record{inVXLAN(rewrites()[0].BeforeRecord)}})
+	d.send(CaptureMsg{Source: d.captured(inVXLAN(rewrites()[0].BeforeRecord))})
 	d.press(keys)
 	return d
 }
@@ -85,7 +86,7 @@ func TestDisplayFilterIsLive(t *testing.T) {
 	d.sees("4 of 8")
 	d.press("p")
 	packets(d)
-	d.sees("paused: 4 new", "4 of 12")
+	d.sees("paused: 4 new", "4 of 8")
 	d.press("esc esc")
 	d.seesNot("flow 1")
 	d.sees("8 of 8")
@@ -96,7 +97,7 @@ func TestRewrittenIsKnownWhenTheRewriteComesLater(t *testing.T) {
 	d.press("r t /")
 	d.typed("rewritten and dst port 8080")
 	list := rewrites()
-	d.send(CaptureMsg{Records: []*capture.Record{list[0].BeforeRecord, list[0].AfterRecord}})
+	d.send(CaptureMsg{Source: d.captured(list[0].BeforeRecord, list[0].AfterRecord)})
 	d.sees("0 of 2")
 	d.send(CaptureMsg{Rewrites: list[:1]})
 	d.sees("1 of 2")
@@ -151,4 +152,67 @@ func TestJourneysOfAFlow(t *testing.T) {
 	d.press("t l")
 	d.wait()
 	d.sees("1 packet", "web-1:lo")
+}
+
+// many are packets of one flow, a microsecond apart.
+func many(n int) (out []*capture.Record) {
+	one := rewrites()[0].BeforeRecord
+	for i := range n {
+		r := *one
+		r.Time = one.Time.Add(time.Duration(i) * time.Microsecond)
+		out = append(out, &r)
+	}
+	return out
+}
+
+func TestOnlyVisiblePacketsAreDecoded(t *testing.T) {
+	d := watched(t, 100, 30, "")
+	d.send(CaptureMsg{Source: d.captured(many(100_000)...)})
+	d.sees("100004 of 100004, following")
+	if d.store.decoded > 300 {
+		t.Errorf("%d packets were decoded for some screens", d.store.decoded)
+	}
+	d.press("g")
+	d.sees("1 of 100004")
+}
+
+func TestOlderPacketsAreLetGo(t *testing.T) {
+	d := watched(t, 100, 30, "g space j")
+	d.sees("3 of 4, 1 marked")
+	d.store.first = 3
+	d.send(CaptureMsg{Source: d.captured(many(5)...)})
+	d.sees("1 of 7", "2 older let go")
+	d.seesNot("marked")
+	d.press("C")
+	d.sees("No packet yet")
+	d.send(CaptureMsg{Source: d.captured(many(2)...)})
+	d.sees("2 of 2")
+	d.seesNot("let go")
+}
+
+func TestPausedScreenKeepsWhatIsLetGo(t *testing.T) {
+	d := watched(t, 100, 30, "")
+	d.send(CaptureMsg{Source: d.captured(many(20)...)})
+	d.press("p")
+	d.store.first = 25
+	d.send(CaptureMsg{Source: d.captured(many(100)...)})
+	d.sees("24 of 24", "paused: 100 new", "24 older let go", "45430 → 8080")
+	d.seesNot("…  ")
+	d.press("/")
+	d.typed("src host 172.18.0.2")
+	d.sees("1 of 1", "1 of 24")
+	d.press("esc p")
+	d.sees("100 of 100, following")
+}
+
+func TestFilterGoesThroughPartsAndTellsWhatItMissed(t *testing.T) {
+	d := watched(t, 100, 30, "/")
+	d.typed("src host 10.10.0.2")
+	d.press("enter")
+	d.send(CaptureMsg{Source: d.captured(many(1000)...)})
+	d.sees("1002 of 1004")
+	d.captured(many(50)...)
+	d.store.first = 1024
+	d.send(CaptureMsg{Source: d.store})
+	d.sees("31 of 31, 19 let go unread")
 }

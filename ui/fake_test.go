@@ -206,6 +206,7 @@ type drive struct {
 	clock time.Time
 	out   strings.Builder
 	quit  bool
+	store *packetStore // what the capture has seen
 	// timers are the messages of the timers that run.
 	timers []tea.Msg
 }

@@ -251,8 +251,9 @@ func TestLostPacketsAreTold(t *testing.T) {
 	msg := CaptureMsg{Notice: "conntrack lost events"}
 	list := rewrites()
 	msg.Stats = append(msg.Stats, statsOf(list[0].BeforeRecord.Point, 10, 3, 4))
+	msg.Stats[0].Overrun, msg.Skipped = 5, 6
 	d.send(msg)
-	d.sees("7 dropped", "! conntrack lost events")
+	d.sees("! host:up0 3 dropped by the kernel, 5 overrun, 4 skipped  ·  6 not looked at", "! conntrack lost events")
 }
 
 func TestCountersThatMoveAreMarkedForAWhile(t *testing.T) {

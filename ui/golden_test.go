@@ -44,7 +44,7 @@ func packets(d *drive) {
 	list := rewrites()
 	msg := CaptureMsg{Rewrites: list}
 	for _, r := range list {
-		msg.Records = append(msg.Records, r.BeforeRecord, r.AfterRecord)
+		msg.Source = d.captured(r.BeforeRecord, r.AfterRecord)
 	}
 	msg.Stats = []capture.Stats{{Point: list[0].BeforeRecord.Point, Packets: 2, Bytes: 148}, {Point: list[0].AfterRecord.Point, Packets: 2, Bytes: 148}}
 	d.send(msg)

@@ -147,10 +147,11 @@ type deliver struct {
 	f    *follower
 	last time.Time
 	msg  ui.CaptureMsg
+	more bool // there are more packets
 }
 
 func (d *deliver) take(b batch) {
-	d.msg.Records = append(d.msg.Records, b.records...)
+	d.more = d.more || len(b.records) > 0
 	d.msg.Rewrites = append(d.msg.Rewrites, b.rewrites...)
 	for _, n := range b.notices {
 		d.msg.Notice = n
@@ -159,16 +160,16 @@ func (d *deliver) take(b batch) {
 		return
 	}
 	d.last = time.Now()
-	if len(d.msg.Records)+len(d.msg.Rewrites) == 0 && d.msg.Notice == "" {
+	if !d.more && len(d.msg.Rewrites) == 0 && d.msg.Notice == "" {
 		return
 	}
 	d.flush()
 }
 
 func (d *deliver) flush() {
-	d.msg.Stats = d.f.stats()
+	d.msg.Source, d.msg.Stats = d.f.session.Store(), d.f.stats()
 	d.b.program.Send(d.msg)
-	d.msg = ui.CaptureMsg{}
+	d.msg, d.more = ui.CaptureMsg{}, false
 }
 
 // capturing is the one capture that runs.
@@ -190,7 +191,7 @@ func (b *backend) Capture(_ context.Context, points []capture.Point) error {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
-	f, err := follow(ctx, points, capture.Options{})
+	f, err := follow(ctx, points, capture.Options{Snaplen: 256})
 	if err != nil {
 		cancel()
 		return err

@@ -28,6 +28,16 @@ type Column[T any] struct {
 	Wide     bool // only shown in the wide form
 }
 
+// Rows are rows that are too many to be handed to a table: it asks for those
+// that it draws, and for no others.
+type Rows[K comparable, T any] interface {
+	Len() int
+	At(i int) T // of 0 up to Len
+	// Find is where the row with this key is, or the one that took its place;
+	// ok is false when it is gone.
+	Find(k K) (i int, ok bool)
+}
+
 // A Table shows rows of T, known by a key K that stays the same while the row
 // changes: the selection follows the key, never the row number. Only the rows
 // in view are drawn.
@@ -39,6 +49,7 @@ type Table[K comparable, T any] struct {
 	// selected until another is.
 	Follow bool
 
+	far    Rows[K, T] // the rows, when they are too many for the next two
 	rows   []T
 	view   []int // indices into rows, filtered and sorted
 	cursor int   // index into view
@@ -74,6 +85,50 @@ func (t *Table[K, T]) SetRows(rows []T) {
 		t.dropMarks()
 	}
 	t.arrange()
+}
+
+// Show lets the table show rows in their own order, and again when they have
+// changed. What SetRows says of the selection holds here, too.
+func (t *Table[K, T]) Show(rows Rows[K, T]) {
+	t.far = rows
+	for k := range t.marks {
+		if _, ok := rows.Find(k); !ok {
+			delete(t.marks, k)
+		}
+	}
+	t.restore()
+}
+
+// Measure forgets how wide the columns were.
+func (t *Table[K, T]) Measure() { clear(t.first) }
+
+// size is the number of rows that pass the filter.
+func (t *Table[K, T]) size() int {
+	if t.far != nil {
+		return t.far.Len()
+	}
+	return len(t.view)
+}
+
+// row is one of them.
+func (t *Table[K, T]) row(at int) T {
+	if t.far != nil {
+		return t.far.At(at)
+	}
+	return t.rows[t.view[at]]
+}
+
+// find is where the row with this key is.
+func (t *Table[K, T]) find(k K) (at int, ok bool) {
+	if t.far != nil {
+		return t.far.Find(k)
+	}
+	for at, i := range t.view {
+		if t.Key(t.rows[i]) == k {
+			return at, true
+		}
+	}
+	return t.cursor, false
 }
 
 func (t *Table[K, T]) dropMarks() {
@@ -134,46 +189,38 @@ func (t *Table[K, T]) compare(c Column[T]) func(a, b T) int {
 }
 
 func (t *Table[K, T]) restore() {
-	if t.tail {
-		t.moveTo(len(t.view) - 1)
-		return
+	at := t.cursor
+	switch {
+	case t.tail:
+		at = t.size() - 1
+	case t.has:
+		at, _ = t.find(t.key)
 	}
-	if t.has {
-		for at, i := range t.view {
-			if t.Key(t.rows[i]) == t.key {
-				t.cursor = at
-				return
-			}
-		}
-	}
-	t.moveTo(t.cursor)
+	t.moveTo(at)
 }
 
 func (t *Table[K, T]) moveTo(at int) {
-	t.cursor = max(0, min(at, len(t.view)-1))
-	t.has = len(t.view) > 0
+	t.cursor = max(0, min(at, t.size()-1))
+	t.has = t.size() > 0
 	if t.has {
-		t.key = t.Key(t.rows[t.view[t.cursor]])
+		t.key = t.Key(t.row(t.cursor))
 	}
 }
 
 // Select puts the cursor onto the row with this key, if it is in view.
 func (t *Table[K, T]) Select(k K) {
-	for at, i := range t.view {
-		if t.Key(t.rows[i]) == k {
-			t.tail = false
-			t.moveTo(at)
-			return
-		}
+	if at, ok := t.find(k); ok {
+		t.tail = false
+		t.moveTo(at)
 	}
 }
 
 // Selected is the row under the cursor.
 func (t *Table[K, T]) Selected() (row T, ok bool) {
-	if !t.has || t.cursor >= len(t.view) {
+	if !t.has || t.cursor >= t.size() {
 		return row, false
 	}
-	return t.rows[t.view[t.cursor]], true
+	return t.row(t.cursor), true
 }
 
 // Marked are the marked rows in their order, or the selected one if none is
@@ -185,6 +232,18 @@ func (t *Table[K, T]) Marked() []T {
 			out = append(out, r)
 		}
 	}
+	if t.far != nil {
+		var at []int
+		for k := range t.marks {
+			if i, ok := t.far.Find(k); ok {
+				at = append(at, i)
+			}
+		}
+		slices.Sort(at)
+		for _, i := range at {
+			out = append(out, t.far.At(i))
+		}
+	}
 	if r, ok := t.Selected(); ok && len(out) == 0 {
 		out = append(out, r)
 	}
@@ -192,7 +251,12 @@ func (t *Table[K, T]) Marked() []T {
 }
 
 // Len is the number of rows, and of those that the filter lets through.
-func (t *Table[K, T]) Len() (all, shown int) { return len(t.rows), len(t.view) }
+func (t *Table[K, T]) Len() (all, shown int) {
+	if t.far != nil {
+		return t.far.Len(), t.far.Len()
+	}
+	return len(t.rows), len(t.view)
+}
 
 // Typing says that the filter is being typed.
 func (t *Table[K, T]) Typing() bool { return t.filtering }
@@ -249,12 +313,12 @@ func (t *Table[K, T]) Update(msg tea.KeyMsg) {
 
 func (t *Table[K, T]) move(by int) {
 	at := t.cursor + by
-	t.tail = t.Follow && at >= len(t.view)-1
+	t.tail = t.Follow && at >= t.size()-1
 	t.moveTo(at)
 }
 
 // GoLast selects the last row, and follows it if the table does so.
-func (t *Table[K, T]) GoLast() { t.move(len(t.view)) }
+func (t *Table[K, T]) GoLast() { t.move(t.size()) }
 
 // Following says whether the selection moves with new rows.
 func (t *Table[K, T]) Following() bool { return t.tail }

@@ -24,6 +24,12 @@ func Moves(move func(by int), size, page func() int) []Action {
 // Actions are what every table can do.
 func (t *Table[K, T]) Actions() []Action {
 	do := func(f func()) func() tea.Cmd { return func() tea.Cmd { f(); return nil } }
+	ownOrder := func() string {
+		if t.far != nil {
+			return "these rows stand in their own order: / filters"
+		}
+		return ""
+	}
 	unsorted := func() string {
 		if t.sortBy < 0 {
 			return "nothing is sorted: s sorts"
@@ -32,7 +38,7 @@ func (t *Table[K, T]) Actions() []Action {
 	}
 	own := []Action{
 		{ID: "table.filter", Binding: Bind("/", "filter"), Bar: 60, Run: do(func() { t.filtering = true })},
-		{ID: "table.sort", Binding: Bind("s", "sort by the next column"), Run: do(t.cycleSort)},
+		{ID: "table.sort", Binding: Bind("s", "sort by the next column"), Disabled: ownOrder, Run: do(t.cycleSort)},
 		{ID: "table.reverse", Binding: Bind("S", "reverse the order"), Disabled: unsorted, Run: do(func() {
 			t.sortDown = !t.sortDown
 			t.arrange()
@@ -43,5 +49,5 @@ func (t *Table[K, T]) Actions() []Action {
 	for i := range own {
 		own[i].Section = "The list"
 	}
-	return append(Moves(t.move, func() int { return len(t.view) }, func() int { return t.height }), own...)
+	return append(Moves(t.move, func() int { return t.size() }, func() int { return t.height }), own...)
 }

@@ -20,15 +20,13 @@ func (t *Table[K, T]) View(th *Theme, w, h int) string {
 		body--
 	}
 	t.height = max(1, body)
-	t.top = min(t.top, t.cursor)
-	t.top = max(t.top, t.cursor-t.height+1, 0)
-	t.top = max(0, min(t.top, len(t.view)-t.height))
+	t.top, _ = t.InView()
 	if th.Plain {
 		return Block(t.plainLines(w), w, h)
 	}
 	cols, widths := t.layout(w - gutter)
 	lines := append(make([]string, 0, h), t.header(th, cols, widths))
-	for at := t.top; at < min(len(t.view), t.top+body); at++ {
+	for at := t.top; at < min(t.size(), t.top+body); at++ {
 		lines = append(lines, t.line(th, cols, widths, at, w))
 	}
 	lines = append(lines, t.nothing(th, w)...)
@@ -41,10 +39,18 @@ func (t *Table[K, T]) View(th *Theme, w, h int) string {
 	return Block(lines, w, h)
 }
 
+// InView are the rows that are drawn, if the table gets as many lines as last
+// time: from the first up to, and without, end.
+func (t *Table[K, T]) InView() (first, end int) {
+	first = max(min(t.top, t.cursor), t.cursor-t.height+1, 0)
+	first = max(0, min(first, t.size()-t.height))
+	return first, min(first+t.height, t.size())
+}
+
 func (t *Table[K, T]) nothing(th *Theme, w int) []string {
 	var text string
 	switch {
-	case len(t.view) > 0:
+	case t.size() > 0:
 		return nil
 	case len(t.rows) > 0:
 		text = fmt.Sprintf("None of the %d rows contains %q. esc clears the filter.", len(t.rows), t.Filter())
@@ -90,7 +96,7 @@ func align(s string, w int, right bool) string {
 }
 
 func (t *Table[K, T]) line(th *Theme, cols, widths []int, at, w int) string {
-	row := t.rows[t.view[at]]
+	row := t.row(at)
 	selected, marked := at == t.cursor, t.marks[t.Key(row)]
 	on := func(s lipgloss.Style) lipgloss.Style {
 		if selected {
@@ -135,7 +141,7 @@ func sign(on bool, s string) string {
 // plainLines says the selected row first, then each row, as sentences that are
 // wrapped and not cut: a screen reader reads from left to right.
 func (t *Table[K, T]) plainLines(w int) []string {
-	if len(t.view) == 0 {
+	if t.size() == 0 {
 		return Wrap(t.Empty, w)
 	}
 	var lines []string
@@ -143,14 +149,14 @@ func (t *Table[K, T]) plainLines(w int) []string {
 		lines = append(lines, "Filter: "+t.Filter())
 	}
 	lines = append(lines, Wrap(fmt.Sprintf("Selected, %s: %s.", t.Tell(), t.sentence(t.cursor)), w)...)
-	for at := t.top; at < min(len(t.view), t.top+t.height); at++ {
+	for at := t.top; at < min(t.size(), t.top+t.height); at++ {
 		lines = append(lines, Wrap(fmt.Sprintf("%d: %s.", at+1, t.sentence(at)), w)...)
 	}
 	return lines
 }
 
 func (t *Table[K, T]) sentence(at int) string {
-	row := t.rows[t.view[at]]
+	row := t.row(at)
 	var parts []string
 	if t.marks[t.Key(row)] {
 		parts = append(parts, "marked")
@@ -206,7 +212,8 @@ func total(widths []int) int {
 }
 
 // natural is the width that a column would like: of its widest cell among the
-// first rows and those in view, so that scrolling seldom moves the columns.
+// first rows and those in view, so that scrolling seldom moves the columns. Of
+// Rows it is the widest that was in view.
 func (t *Table[K, T]) natural(c int) int {
 	col := t.Columns[c]
 	n := max(col.Min, Width(col.Title))
@@ -214,16 +221,23 @@ func (t *Table[K, T]) natural(c int) int {
 		n = max(n, Width(col.Title)+1)
 	}
 	grow := func(from, to int) {
-		for at := from; at < min(to, len(t.view)); at++ {
-			n = max(n, Width(Safe(col.Cell(t.rows[t.view[at]]))))
+		for at := from; at < min(to, t.size()); at++ {
+			n = max(n, Width(Safe(col.Cell(t.row(at)))))
 		}
 	}
-	if t.first[c] == 0 {
+	switch {
+	case t.far != nil:
+		n = max(n, t.first[c])
+		grow(t.top, t.top+t.height)
+		t.first[c] = n
+	case t.first[c] == 0:
 		grow(0, measure)
 		t.first[c] = n
+		fallthrough
+	default:
+		n = t.first[c]
+		grow(max(measure, t.top), t.top+t.height)
 	}
-	n = t.first[c]
-	grow(max(measure, t.top), t.top+t.height)
 	if col.Max > 0 {
 		n = min(n, max(col.Max, Width(col.Title)))
 	}

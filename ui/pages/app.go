@@ -52,11 +52,13 @@ type Backend interface {
 // SnapshotMsg brings what exists now.
 type SnapshotMsg struct{ *inventory.Snapshot }
 
-// CaptureMsg brings packets in batches, at most some twenty a second.
+// CaptureMsg tells that there are more packets, at most some twenty times a
+// second.
 type CaptureMsg struct {
-	Records  []*capture.Record
+	Source   Source // where the packets are; nil leaves it as it was
 	Rewrites []*capture.Rewrite
 	Stats    []capture.Stats // all points; nil leaves them as they were
+	Skipped  uint64          // packets that were let go before rewrites were looked for among them
 	Notice   string          // what the user should know, "" for nothing
 }
 

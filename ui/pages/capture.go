@@ -7,53 +7,20 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 
 	"vethscope/capture"
 	"vethscope/ui/kit"
 )
-
-// keep is how many packets, and how many rewrites, stay on the page. Those
-// that are let go are counted.
-const keep = 20000
-
-// packet is a row of the capture page: a rewrite, or a packet at one point.
-type packet struct {
-	serial  int
-	rewrite *capture.Rewrite // nil for a packet
-	record  *capture.Record  // nil for a rewrite
-}
-
-// packetList is one of the two lists of the page.
-type packetList struct {
-	kit.Browser[int, packet]
-	rows []packet
-	next int
-	gone int // let go of
-	// shown are the rows that pass the display filter, of those up to a serial.
-	shown []packet
-	upTo  int
-	again bool // what passes has changed
-}
-
-func (l *packetList) add(p packet) {
-	l.next++
-	p.serial = l.next
-	if len(l.rows) >= keep {
-		drop := keep / 10
-		l.gone += drop
-		l.rows = slices.Clone(l.rows[drop:]) // what a paused table shows stays as it is
-	}
-	l.rows = append(l.rows, p)
-}
 
 // Capture is the page of the packets.
 type Capture struct {
 	app      *App
 	points   []capture.Point
 	running  bool
+	visible  bool
 	start    time.Time // of the first packet
 	stats    []capture.Stats
+	skipped  uint64 // packets that were let go before they were looked at for rewrites
 	notice   string
 	probe    string // what was sent to be watched
 	result   string
@@ -63,11 +30,15 @@ type Capture struct {
 	all      bool // packets, not rewrites
 	pick     bool // select the first rewrite that comes
 	full     int  // detail: 0 by the room there is, 1 only what changed, 2 all
-	rewrites packetList
-	packets  packetList
+	rewrites rewriteList
+	packets  struct {
+		kit.Browser[uint64, packet]
+		rows packetRows
+	}
 	display  display
-	known    map[*capture.Record]*capture.Rewrite // whose side a packet is
-	absolute bool                                 // times of day, not since the first packet
+	scan     scan
+	known    map[uint64]*capture.Rewrite // whose side a packet is, by serial
+	absolute bool                        // times of day, not since the first packet
 }
 
 type captureMsg struct {
@@ -76,117 +47,28 @@ type captureMsg struct {
 }
 
 func newCapture(app *App) *Capture {
-	p := &Capture{app: app, display: newDisplay(), known: map[*capture.Record]*capture.Rewrite{}}
-	serial := func(r packet) int { return r.serial }
-	p.rewrites.Table = kit.NewTable(serial,
-		kit.Column[packet]{Title: "Time", Cell: p.time, Right: true, Style: dimCell[packet]},
-		kit.Column[packet]{Title: "Flow", Cell: func(r packet) string { return fmt.Sprint(r.rewrite.Flow) }, Right: true},
-		kit.Column[packet]{Title: "Way", Cell: way, Style: wayStyle},
-		kit.Column[packet]{Title: "Proto", Cell: func(r packet) string { return r.rewrite.Protocol }, Style: dimCell[packet], Priority: 3},
-		kit.Column[packet]{Title: "Rewritten", Cell: func(r packet) string { return rewritten(r.rewrite) }, Style: strongCell[packet], Min: 20},
-		kit.Column[packet]{Title: "Between", Cell: func(r packet) string { return r.rewrite.Before.Point + " → " + r.rewrite.After.Point }, Style: dimCell[packet], Priority: 4},
-		kit.Column[packet]{Title: "By", Cell: func(r packet) string { return ruleName(r.rewrite.Rule) }, Style: dimCell[packet], Priority: 5, Max: 36},
-		kit.Column[packet]{Title: "Packet", Cell: func(r packet) string { return behindPorts(r.rewrite.Info) }, Flex: true, Min: 8, Priority: 2},
-		kit.Column[packet]{Title: "Took", Cell: func(r packet) string { return r.rewrite.Elapsed.Round(time.Microsecond).String() }, Right: true, Wide: true, Priority: 6},
-	)
-	p.packets.Table = kit.NewTable(serial,
-		kit.Column[packet]{Title: "Time", Cell: p.time, Right: true, Style: dimCell[packet]},
-		kit.Column[packet]{Title: "Point", Cell: func(r packet) string { return r.record.Point.String() }, Max: 24},
-		kit.Column[packet]{Title: "Way", Cell: func(r packet) string { return map[bool]string{true: "out", false: "in"}[r.record.Outgoing] }, Style: dimCell[packet], Priority: 2},
-		kit.Column[packet]{Title: "Proto", Cell: func(r packet) string { return r.record.Summary.Protocol }, Style: strongCell[packet]},
-		kit.Column[packet]{Title: "Source", Cell: func(r packet) string { return endpoint(r.record, false) }, Max: 46, Priority: 1},
-		kit.Column[packet]{Title: "Destination", Cell: func(r packet) string { return endpoint(r.record, true) }, Max: 46, Priority: 1},
-		kit.Column[packet]{Title: "Length", Cell: func(r packet) string { return fmt.Sprint(r.record.Length) }, Right: true, Style: dimCell[packet], Priority: 3},
-		kit.Column[packet]{Title: "Packet", Cell: func(r packet) string { return r.record.Summary.Info }, Flex: true, Min: 12},
-	)
-	for _, l := range p.lists() {
+	p := &Capture{app: app, display: newDisplay(), known: map[uint64]*capture.Rewrite{}}
+	p.rewrites.Table, p.packets.Table = p.newRewriteTable(), p.newPacketTable()
+	p.packets.rows.show(nil)
+	for _, l := range []*kit.Browser[uint64, packet]{&p.rewrites.Browser, &p.packets.Browser} {
 		l.Follow = true
 		l.PaneTitle = paneTitle
 		l.Pane = p.pane
 	}
+	p.packets.Show(&p.packets.rows)
 	return p
 }
 
-func (p *Capture) lists() []*packetList { return []*packetList{&p.rewrites, &p.packets} }
-
-func (p *Capture) list() *packetList {
+// list is the one of the two that is seen.
+func (p *Capture) list() *kit.Browser[uint64, packet] {
 	if p.all {
-		return &p.packets
+		return &p.packets.Browser
 	}
-	return &p.rewrites
+	return &p.rewrites.Browser
 }
 
-func (p *Capture) time(r packet) string {
-	t := time.Time{}
-	if r.rewrite != nil {
-		t = r.rewrite.Time
-	} else {
-		t = r.record.Time
-	}
-	if p.absolute {
-		return t.Format("15:04:05.000000")
-	}
-	return fmt.Sprintf("%.6f", t.Sub(p.start).Seconds())
-}
-
-func way(r packet) string {
-	if r.rewrite.Direction == capture.Reply {
-		return "← reply"
-	}
-	return "→ original"
-}
-
-func wayStyle(th *kit.Theme, r packet) lipgloss.Style {
-	if r.rewrite.Direction == capture.Reply {
-		return th.Good
-	}
-	return th.Accent
-}
-
-// rewritten says which ends of a packet were rewritten, and how.
-func rewritten(r *capture.Rewrite) string {
-	var out []string
-	if r.Before.Src != r.After.Src {
-		out = append(out, "src "+r.Before.Src+" → "+r.After.Src)
-	}
-	if r.Before.Dst != r.After.Dst {
-		out = append(out, "dst "+r.Before.Dst+" → "+r.After.Dst)
-	}
-	if len(out) == 0 {
-		return strings.Join(r.Changed, " ")
-	}
-	return strings.Join(out, ", ")
-}
-
-// behindPorts is the part of a TCP packet's line that does not repeat its
-// ports: "[SYN, ACK] Seq=…".
-func behindPorts(info string) string {
-	if at := strings.Index(info, "["); at > 0 {
-		return info[at:]
-	}
-	return info
-}
-
-func ruleName(r *capture.RuleRef) string {
-	if r == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%s/%s handle %d", r.Table, r.Chain, r.Handle)
-}
-
-func endpoint(r *capture.Record, dst bool) string {
-	a, mac := r.Summary.Src, r.Summary.SrcMAC
-	if dst {
-		a, mac = r.Summary.Dst, r.Summary.DstMAC
-	}
-	switch {
-	case !a.Addr().IsValid():
-		return mac
-	case a.Port() == 0:
-		return a.Addr().String()
-	}
-	return a.String()
-}
+// source is where the packets are, nil when none were captured.
+func (p *Capture) source() Source { return p.packets.rows.source }
 
 // Title is the page's.
 func (p *Capture) Title() string { return TitleCapture }
@@ -212,8 +94,9 @@ func (p *Capture) expect(what string, points []capture.Point) (fresh bool) {
 
 func (p *Capture) reset(probe string, points []capture.Point) {
 	p.points, p.running = points, len(points) > 0
-	p.stats, p.notice, p.probe, p.result = nil, "", probe, ""
+	p.stats, p.notice, p.probe, p.result, p.skipped = nil, "", probe, "", 0
 	if len(points) > 0 {
+		p.packets.rows.show(nil)
 		p.clear()
 	}
 }
@@ -221,18 +104,29 @@ func (p *Capture) reset(probe string, points []capture.Point) {
 func (p *Capture) clear() {
 	p.start = time.Time{}
 	clear(p.known)
-	for _, l := range p.lists() {
-		l.rows, l.gone, l.shown, l.upTo = nil, 0, nil, 0
-		l.SetRows(nil)
-		l.GoLast()
-	}
+	p.rewrites.clear()
+	r := &p.packets.rows
+	r.keepUp(true)
+	r.floor, r.kept = r.end, nil
+	p.filterHeld()
+	r.keepUp(true)
+	p.packets.Measure()
+	p.packets.Show(r)
+	p.packets.GoLast()
+	p.paused = false
+}
+
+// Show notes whether the page is seen: otherwise nothing is looked through.
+func (p *Capture) Show(visible bool) tea.Cmd {
+	p.visible = visible
+	return p.scanOn()
 }
 
 // Update takes packets, and what became of what was sent.
 func (p *Capture) Update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case CaptureMsg:
-		p.take(msg)
+		return p.take(msg)
 	case captureMsg:
 		if msg.err != nil {
 			p.running = false
@@ -244,28 +138,33 @@ func (p *Capture) Update(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			p.result = msg.err.Error()
 		}
+	case scanMsg:
+		return p.scanned(msg)
+	case heldMsg:
+		p.hold(msg)
 	case tea.KeyMsg:
-		p.typed(msg)
+		return p.typed(msg)
 	}
 	return nil
 }
 
-func (p *Capture) take(msg CaptureMsg) {
-	for _, r := range msg.Records {
-		if p.start.IsZero() {
-			p.start = r.Time
-		}
-		p.packets.add(packet{record: r})
+func (p *Capture) take(msg CaptureMsg) tea.Cmd {
+	var again tea.Cmd
+	if msg.Source != nil && msg.Source != p.source() {
+		p.packets.rows.show(msg.Source)
+		p.packets.Measure()
+		again = p.rescan()
 	}
 	for _, r := range msg.Rewrites {
 		if p.start.IsZero() {
 			p.start = r.Time
 		}
-		p.rewrites.add(packet{rewrite: r})
+		p.rewrites.add(r)
 		p.know(r)
+		p.reconsider(r)
 		if p.pick {
 			p.pick = false
-			p.show(&p.rewrites)
+			p.rewrites.show(p.rewrites.next, p.passes)
 			p.rewrites.Select(p.rewrites.next)
 		}
 	}
@@ -275,40 +174,76 @@ func (p *Capture) take(msg CaptureMsg) {
 	if msg.Notice != "" {
 		p.notice = msg.Notice
 	}
+	p.skipped = max(p.skipped, msg.Skipped)
 	p.forget()
 	p.stale = true
+	if p.visible {
+		p.sync()
+	}
+	return tea.Batch(again, p.scanOn())
 }
 
+// sync shows what is there now; while the screen is paused, what is left of what
+// was there then.
 func (p *Capture) sync() {
-	if !p.stale || p.paused {
+	if !p.stale {
 		return
 	}
 	p.stale = false
-	for _, l := range p.lists() {
-		p.show(l)
+	r := &p.packets.rows
+	r.keepUp(!p.paused)
+	p.begins()
+	p.packets.Show(r)
+	if !p.paused {
+		p.rewrites.show(p.rewrites.next, p.passes)
+	}
+}
+
+// begins finds out when the first packet was seen.
+func (p *Capture) begins() {
+	var first [1]capture.Brief
+	r := &p.packets.rows
+	if p.start.IsZero() && r.first < r.end && r.source.View(r.first, first[:]) == 1 {
+		p.start = first[0].When()
 	}
 }
 
 // Tell says how many packets there are, and whether more are being shown.
 func (p *Capture) Tell() string {
-	l := p.list()
+	l, gone := p.list(), uint64(p.rewrites.gone)
 	s := l.Tell()
-	if p.paused && len(l.rows) > 0 {
-		s += fmt.Sprintf(", paused: %d new", max(0, l.next-l.upTo))
+	if p.all {
+		gone = p.packets.rows.letGo()
+	}
+	if p.paused {
+		s += fmt.Sprintf(", paused: %d new", p.behind())
 	} else if l.Following() {
 		s += ", following"
 	}
-	if l.gone > 0 {
-		s += fmt.Sprintf(", %d older let go", l.gone)
+	if gone > 0 {
+		s += fmt.Sprintf(", %d older let go", gone)
 	}
 	return s
+}
+
+// behind is how much came while the screen was paused.
+func (p *Capture) behind() uint64 {
+	r := &p.packets.rows
+	if !p.all || r.source == nil {
+		return p.rewrites.next - p.rewrites.upTo
+	}
+	_, end := r.source.Span()
+	return end - r.end
 }
 
 // View draws what is being captured, the packets and the pane.
 func (p *Capture) View(th *kit.Theme, w, h int) string {
 	p.sync()
 	head := p.head(th, w)
-	l := p.list()
+	l, shown, all := p.list(), len(p.rewrites.shown), len(p.rewrites.rows)
+	if p.all {
+		shown, all = p.packets.rows.Len(), p.packets.rows.all()
+	}
 	switch {
 	case !p.running && len(p.points) == 0:
 		l.Empty = "Nothing is being captured. On the links page, space marks links and c captures there. r sends a request through a published port and captures on both sides of the host."
@@ -317,10 +252,13 @@ func (p *Capture) View(th *kit.Theme, w, h int) string {
 	default:
 		l.Empty = "No rewritten packet yet: a packet shows here once it was seen at two points and NAT changed it in between. t shows every packet."
 	}
-	if len(l.rows) > 0 && p.display.text() != "" {
-		l.Empty = fmt.Sprintf("None of the %d packets passes the filter. esc clears it.", len(l.rows))
+	if all > 0 && p.display.text() != "" {
+		l.Empty = fmt.Sprintf("None of the %d packets passes the filter. esc clears it.", all)
+		if p.all && p.scan.next < p.packets.rows.end {
+			l.Empty = "Looking for packets that pass the filter…"
+		}
 	}
-	foot := p.display.lines(th, w, len(l.shown), len(l.rows))
+	foot := p.display.lines(th, w, shown, all, p.scan.missed)
 	body := kit.Block(head, w, len(head)) + "\n" + l.View(th, w, h-len(head)-len(foot))
 	if len(foot) > 0 {
 		body += "\n" + kit.Block(foot, w, len(foot))
@@ -344,7 +282,7 @@ func (p *Capture) head(th *kit.Theme, w int) []string {
 	for _, pt := range p.points {
 		parts = append(parts, p.pointText(th, pt))
 	}
-	lines := []string{"  " + kit.Cut(state+"  "+strings.Join(parts, th.Dim.Render("  ·  ")), w-3)}
+	lines := []string{p.headLine(th, w, state+"  "+strings.Join(parts, th.Dim.Render("  ·  ")))}
 	if p.probe != "" {
 		result := th.Dim.Render("…")
 		switch {
@@ -355,11 +293,25 @@ func (p *Capture) head(th *kit.Theme, w int) []string {
 		}
 		lines = append(lines, "  "+kit.Cut(th.Dim.Render(kit.Safe(p.probe)+"  ")+result, w-3))
 	}
-	if p.notice != "" {
-		lines = append(lines, "  "+th.Warn.Render(kit.Cut("! "+kit.Safe(p.notice), w-3)))
+	for _, text := range []string{p.lost(), p.notice} {
+		if text != "" {
+			lines = append(lines, "  "+th.Warn.Render(kit.Cut("! "+kit.Safe(text), w-3)))
+		}
 	}
 	return lines
 }
+
+// headLine tells of the points, and at its end what the packets take.
+func (p *Capture) headLine(th *kit.Theme, w int, text string) string {
+	end := ""
+	if m, ok := p.source().(interface{ Memory() (used, limit int64) }); ok {
+		used, limit := m.Memory()
+		end = th.Dim.Render(fmt.Sprintf("  memory %d of %d MB", megabytes(used), megabytes(limit)))
+	}
+	return "  " + kit.Fit(text, w-4-kit.Width(end)) + end
+}
+
+func megabytes(n int64) int64 { return (n + 1<<19) >> 20 }
 
 func (p *Capture) pointText(th *kit.Theme, pt capture.Point) string {
 	s := th.Text.Render(kit.Safe(pt.String()))
@@ -368,14 +320,34 @@ func (p *Capture) pointText(th *kit.Theme, pt capture.Point) string {
 			continue
 		}
 		s += th.Dim.Render(fmt.Sprintf(" %d", st.Packets))
-		if lost := st.Dropped + st.Skipped; lost > 0 {
-			s += " " + th.Warn.Render(fmt.Sprintf("%d dropped", lost))
-		}
 		if st.Ended != "" {
 			s += " " + th.Warn.Render("ended: "+kit.Safe(st.Ended))
 		}
 	}
 	return s
+}
+
+// lost says which packets were lost, and where; "" when none were.
+func (p *Capture) lost() string {
+	var out []string
+	for _, st := range p.stats {
+		var counts []string
+		for _, c := range []struct {
+			n    uint64
+			what string
+		}{{st.Dropped, "dropped by the kernel"}, {st.Overrun, "overrun"}, {st.Skipped, "skipped"}} {
+			if c.n > 0 {
+				counts = append(counts, fmt.Sprintf("%d %s", c.n, c.what))
+			}
+		}
+		if len(counts) > 0 {
+			out = append(out, st.Point.String()+" "+strings.Join(counts, ", "))
+		}
+	}
+	if p.skipped > 0 {
+		out = append(out, fmt.Sprintf("%d not looked at for rewrites", p.skipped))
+	}
+	return strings.Join(out, "  ·  ")
 }
 
 // Actions of the page.
@@ -392,7 +364,7 @@ func (p *Capture) Actions() []kit.Action {
 		{ID: "capture.pause", Binding: kit.Bind("p", "pause or follow"), Bar: 14, Disabled: nothing, Run: p.pause},
 		{ID: "capture.all", Binding: kit.Bind("t", "all packets or rewrites"), Bar: 15, Run: func() tea.Cmd {
 			p.all = !p.all
-			return nil
+			return p.scanOn()
 		}},
 		{ID: "capture.fields", Binding: kit.Bind("x", "all fields or changed ones"), Bar: 16, Run: p.toggleFields},
 		{ID: "capture.stop", Binding: kit.Bind("c", "stop or start again"), Bar: 17, Disabled: nothing, Run: p.toggle},
@@ -406,7 +378,8 @@ func (p *Capture) Actions() []kit.Action {
 		}},
 		{ID: "capture.time", Binding: kit.Bind("T", "time of day or since the first"), Run: func() tea.Cmd {
 			p.absolute = !p.absolute
-			p.refilter() // the column may need another width
+			p.packets.Measure()
+			p.rewrites.Measure()
 			return nil
 		}},
 		{ID: "capture.marked", Binding: kit.Bind("m", "next marked packet"), Run: p.nextMarked},
@@ -429,13 +402,17 @@ func (p *Capture) Actions() []kit.Action {
 func (p *Capture) pause() tea.Cmd {
 	switch l := p.list(); {
 	case p.paused:
-		p.paused = false
+		p.paused, p.stale, p.packets.rows.kept = false, true, nil
+		p.filterHeld()
 		p.sync()
 		l.GoLast()
+		return p.scanOn()
 	case !l.Following() && p.running:
 		l.GoLast()
 	default:
+		p.sync()
 		p.paused = true
+		return p.holdAround()
 	}
 	return nil
 }
@@ -446,23 +423,4 @@ func (p *Capture) toggle() tea.Cmd {
 	}
 	p.running = false
 	return func() tea.Msg { return captureMsg{nil, p.app.Backend.Capture(p.app.Context, nil)} }
-}
-
-func value(r packet) string {
-	if r.rewrite != nil {
-		return rewritten(r.rewrite)
-	}
-	return endpoint(r.record, true)
-}
-
-func rowText(r packet) string {
-	switch {
-	case r.rewrite != nil:
-		w := r.rewrite
-		return words(w.Protocol, w.Direction, w.Before.Point, w.Before.Src, "→", w.Before.Dst, "⇒",
-			w.After.Point, w.After.Src, "→", w.After.Dst, w.Info)
-	case r.record != nil:
-		return words(r.record.Point.String(), endpoint(r.record, false), "→", endpoint(r.record, true), r.record.Summary.Info)
-	}
-	return ""
 }

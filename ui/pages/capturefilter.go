@@ -44,11 +44,14 @@ func (d *display) set(text string) {
 }
 
 // lines are the field, and under it what is wrong, with a mark under the column.
-func (d *display) lines(th *kit.Theme, w, shown, all int) []string {
+func (d *display) lines(th *kit.Theme, w, shown, all int, missed uint64) []string {
 	if !d.typing && d.in.Value() == "" {
 		return nil
 	}
 	count := fmt.Sprintf("  %d of %d", shown, all)
+	if missed > 0 {
+		count += fmt.Sprintf(", %d let go unread", missed)
+	}
 	room := max(8, w-4-kit.Width(count))
 	lines := []string{" " + th.Key.Render("/ ") + d.in.View(th, room, d.typing) + th.Dim.Render(count)}
 	if d.err == nil {
@@ -84,43 +87,43 @@ func (p *Capture) Typing() bool { return p.display.typing }
 func (p *Capture) Hints() []kit.Action { return p.list().Hints() }
 
 // typed gives a key to the filter.
-func (p *Capture) typed(msg tea.KeyMsg) {
+func (p *Capture) typed(msg tea.KeyMsg) tea.Cmd {
 	d := &p.display
 	if !d.typing {
-		return
+		return nil
 	}
 	switch msg.String() {
 	case "esc":
 		d.typing = false
-		p.setFilter("")
+		return p.setFilter("")
 	case "enter":
 		d.typing = d.err != nil // a wrong one stays to be put right
 	case "up", "down":
 		p.list().Table.Update(msg)
 	default:
 		if d.in.Update(msg) {
-			p.setFilter(d.in.Value())
+			return p.setFilter(d.in.Value())
 		}
 	}
+	return nil
 }
 
 // setFilter replaces the display filter. Its effect is seen even when paused.
-func (p *Capture) setFilter(text string) {
+func (p *Capture) setFilter(text string) tea.Cmd {
 	p.display.set(text)
-	if p.display.err == nil {
-		p.refilter()
+	if p.display.err != nil {
+		return nil
 	}
-}
-
-func (p *Capture) refilter() {
-	for _, l := range p.lists() {
-		upTo := l.next
-		if p.paused {
-			upTo = l.upTo
-		}
-		l.again = true
-		p.showTo(l, upTo)
+	upTo := p.rewrites.next
+	if p.paused {
+		upTo = p.rewrites.upTo
 	}
+	p.rewrites.again()
+	p.rewrites.show(upTo, p.passes)
+	cmd := p.rescan()
+	p.packets.Measure()
+	p.packets.Show(&p.packets.rows)
+	return cmd
 }
 
 // Leave closes the pane, or clears the marks or the filter.
@@ -129,81 +132,17 @@ func (p *Capture) Leave() bool {
 		return true
 	}
 	filtered := p.display.in.Value() != ""
-	p.setFilter("")
+	if filtered {
+		p.setFilter("")
+	}
 	return filtered
 }
 
-// know remembers which packets a rewrite is about, for the filter's "rewritten"
-// and "flow".
-func (p *Capture) know(r *capture.Rewrite) {
-	for _, rec := range []*capture.Record{r.BeforeRecord, r.AfterRecord} {
-		if rec == nil {
-			continue
-		}
-		p.known[rec] = r
-		if p.display.later {
-			p.packets.again = true // some may pass now that did not
-		}
-	}
-}
-
-// show gives a table the rows that pass.
-func (p *Capture) show(l *packetList) { p.showTo(l, l.next) }
-
-func (p *Capture) showTo(l *packetList, serial int) {
-	if l.again {
-		l.again, l.shown, l.upTo = false, nil, 0
-	}
-	if len(l.rows) > 0 {
-		oldest := l.rows[0].serial
-		keepFrom, _ := slices.BinarySearchFunc(l.shown, oldest, func(r packet, s int) int { return r.serial - s })
-		l.shown = l.shown[keepFrom:]
-	}
-	from, _ := slices.BinarySearchFunc(l.rows, l.upTo+1, func(r packet, s int) int { return r.serial - s })
-	for _, r := range l.rows[from:] {
-		if r.serial > serial {
-			break
-		}
-		if p.passes(r) {
-			l.shown = append(l.shown, r)
-		}
-	}
-	l.upTo = serial
-	l.SetRows(l.shown)
-}
-
-// passes says whether the display filter lets a row through: a rewrite, if the
-// packet passes before or after.
-func (p *Capture) passes(r packet) bool {
+// passes says whether the display filter lets a rewrite through: if the packet
+// passes before or after.
+func (p *Capture) passes(w *capture.Rewrite) bool {
 	d := p.display.holds
-	if d == nil {
-		return true
-	}
-	if r.record != nil {
-		w, flow := p.known[r.record], 0
-		if w != nil {
-			flow = w.Flow
-		}
-		return d.Match(r.record.Subject(w != nil, flow))
-	}
-	w := r.rewrite
-	return w.BeforeRecord != nil && d.Match(w.BeforeRecord.Subject(true, w.Flow)) ||
-		w.AfterRecord != nil && d.Match(w.AfterRecord.Subject(true, w.Flow))
-}
-
-// forget lets go of what is known of packets that are no longer kept.
-func (p *Capture) forget() {
-	if len(p.known) <= 2*keep {
-		return
-	}
-	clear(p.known)
-	for _, r := range p.rewrites.rows {
-		for _, rec := range []*capture.Record{r.rewrite.BeforeRecord, r.rewrite.AfterRecord} {
-			if rec != nil {
-				p.known[rec] = r.rewrite
-			}
-		}
-	}
+	return d == nil || slices.ContainsFunc(recordsOf(w), func(rec *capture.Record) bool { return match(d, rec, w, p.vxlanPorts()) })
 }
 
 // nextMarked goes to the next marked packet, and from the last to the first.

@@ -39,7 +39,7 @@ func (p *Capture) flow() int {
 	}
 	w := r.rewrite
 	if w == nil {
-		w = p.known[r.record]
+		w = p.known[r.serial]
 	}
 	if w == nil {
 		return 0

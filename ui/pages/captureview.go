@@ -15,10 +15,13 @@ import (
 const roomy = 110
 
 func paneTitle(r packet) string {
-	if r.record != nil {
-		return "packet at " + r.record.Point.String()
-	}
 	w := r.rewrite
+	switch {
+	case r.record != nil:
+		return "packet at " + r.record.Point.String()
+	case w == nil:
+		return "packet"
+	}
 	took := w.Elapsed.Round(time.Microsecond).String() + " in between"
 	switch {
 	case w.Rule == nil:
@@ -43,6 +46,9 @@ func (p *Capture) toggleFields() tea.Cmd {
 func (p *Capture) pane(th *kit.Theme, r packet, w int) []string {
 	if r.record != nil {
 		return kit.Sections(th, w, sections(r.record.Layers()))
+	}
+	if r.rewrite == nil {
+		return []string{th.Dim.Render("not here (any more)")}
 	}
 	if p.full == 0 {
 		p.full = 1
