@@ -30,6 +30,8 @@ func init() {
 		return
 	case "send":
 		err = sendMain(os.Args[1])
+	case "flows":
+		err = flowsMain(os.Args[1])
 	case "watch":
 		err = watchMain(os.Args[1])
 	}
@@ -78,7 +80,18 @@ func role(name string, arg any) (*exec.Cmd, error) {
 // send sends from a namespace and waits until all is sent.
 func send(t testing.TB, ns string, o order) sentReport {
 	t.Helper()
-	cmd, err := role("send", o)
+	return sendBy(t, ns, "send", o)
+}
+
+// sendFlows is send for new flows.
+func sendFlows(t testing.TB, o flowOrder) sentReport {
+	t.Helper()
+	return sendBy(t, "from", "flows", o)
+}
+
+func sendBy(t testing.TB, ns, name string, o any) sentReport {
+	t.Helper()
+	cmd, err := role(name, o)
 	if err != nil {
 		t.Fatal(err)
 	}
