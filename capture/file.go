@@ -47,6 +47,8 @@ type Writer struct {
 	encoder interface {
 		begin(b []byte, points []Point) ([]byte, error)
 		packet(b []byte, rec *Record, comments []string) ([]byte, error)
+		// open makes an interface known, where it is not yet.
+		open(b []byte, k interfaceKey) (_ []byte, id int, err error)
 	}
 	scratch []byte
 	count   int
@@ -109,6 +111,41 @@ func (w *Writer) Write(rec *Record, comments ...string) error {
 		return err
 	}
 	w.count++
+	return nil
+}
+
+// longRun bytes are written as they lie there, and not put together with others.
+const longRun = 32 << 10
+
+// writeFrames appends n frames of one interface that lie behind each other in b,
+// and may change b.
+func (w *Writer) writeFrames(k interfaceKey, b []byte, n int) error {
+	head, id, err := w.encoder.open(w.scratch[:0], k)
+	if err != nil {
+		return fmt.Errorf("write packet %d to %s file: %w", w.count+1, w.format, err)
+	}
+	if w.scratch = head; len(head) > 0 {
+		if err := w.put(head); err != nil {
+			return err
+		}
+	}
+	if w.format == FormatPCAPNG {
+		for at := 0; at < len(b) && frameInterface(b[at:]) != id; at += frameLength(w.format, b[at:]) {
+			setInterface(b[at:], id)
+		}
+	}
+	w.count += n
+	if len(b) < longRun {
+		return w.put(b)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	m, err := w.to.Write(b)
+	w.size += int64(m)
+	if err != nil {
+		return fmt.Errorf("write %s file: %w", w.format, err)
+	}
 	return nil
 }
 

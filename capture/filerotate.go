@@ -81,16 +81,60 @@ func (w *FileWriter) next() error {
 // Write appends a record with comments, to the next file if it does not fit
 // into this one any more.
 func (w *FileWriter) Write(rec *Record, comments ...string) error {
-	if w.o.RotateSize > 0 && w.w.Count() > 0 && w.w.Size()+roomFor(rec, comments) > w.o.RotateSize {
-		if err := w.w.Close(); err != nil {
-			return err
-		}
-		if err := w.next(); err != nil {
+	if w.over(roomFor(rec, comments)) && w.w.Count() > 0 {
+		if err := w.turn(); err != nil {
 			return err
 		}
 	}
 	w.count++
 	return w.w.Write(rec, comments...)
+}
+
+// over says that n more bytes are too many for this file.
+func (w *FileWriter) over(n int64) bool {
+	return w.o.RotateSize > 0 && w.w.Size()+n > w.o.RotateSize
+}
+
+// turn goes on to the next file.
+func (w *FileWriter) turn() error {
+	if err := w.w.Close(); err != nil {
+		return err
+	}
+	return w.next()
+}
+
+// writeFrames is Writer.writeFrames, in as many files as it takes.
+func (w *FileWriter) writeFrames(k interfaceKey, b []byte, n int) error {
+	w.count += n
+	for {
+		fit, size := w.fitting(b, n)
+		if err := w.w.writeFrames(k, b[:size], fit); err != nil {
+			return err
+		}
+		if b, n = b[size:], n-fit; n == 0 {
+			return nil
+		}
+		if err := w.turn(); err != nil {
+			return err
+		}
+	}
+}
+
+// fitting is how many of n frames still belong into this file, and their size:
+// none, or at least one when it is empty.
+func (w *FileWriter) fitting(b []byte, n int) (fit, size int) {
+	if !w.over(int64(len(b))) {
+		return n, len(b)
+	}
+	for fit < n {
+		next := frameLength(w.o.Format, b[size:])
+		if w.over(int64(size+next)) && (fit > 0 || w.w.Count() > 0) {
+			break
+		}
+		size += next
+		fit++
+	}
+	return fit, size
 }
 
 // roomFor is the most that a record takes in a file.

@@ -41,7 +41,7 @@ const (
 // run merges until all points have ended and all is in the store, or until the
 // session is closed.
 func (m *merger) run(live <-chan struct{}) {
-	defer m.session.store.finish()
+	defer m.session.finish()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -81,7 +81,7 @@ func (m *merger) collect() time.Duration {
 	}
 	m.merge(bound)
 	if len(m.final) > 0 {
-		m.session.store.add(m.final)
+		m.session.deliver(m.final)
 		m.final = m.final[:0]
 	}
 	return m.next(now, hold)

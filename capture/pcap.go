@@ -10,6 +10,7 @@ const (
 	pcapModified = 0xa1b2cd34
 
 	pcapHeaderBytes = 24
+	pcapFrameHead   = 16 // stands before each packet that we write
 	// pcapMaxPacket is the longest packet that any program writes; what claims to
 	// be longer is damage. Wireshark draws the line there, too.
 	pcapMaxPacket = 262144
@@ -43,16 +44,26 @@ func (e *pcapEncoder) header(b []byte, linkType uint16) []byte {
 	return le.AppendUint32(b, uint32(linkType))
 }
 
-func (e *pcapEncoder) packet(b []byte, rec *Record, _ []string) ([]byte, error) {
-	linkType, err := linkTypeOf(interfaceKey{rec.Point, rec.unframed, rec.link})
+// open writes the header of the file, unless it is there. The number means
+// nothing in a pcap file.
+func (e *pcapEncoder) open(b []byte, k interfaceKey) (_ []byte, id int, err error) {
+	linkType, err := linkTypeOf(k)
 	if err != nil {
-		return b, err
+		return b, 0, err
 	}
 	if !e.begun {
 		b = e.header(b, linkType)
 	}
 	if linkType != e.linkType {
-		return b, fmt.Errorf("%s has another kind of link header than the points before, and a pcap file holds one kind: write pcapng", rec.Point)
+		return b, 0, fmt.Errorf("%s has another kind of link header than the points before, and a pcap file holds one kind: write pcapng", k.point)
+	}
+	return b, 0, nil
+}
+
+func (e *pcapEncoder) packet(b []byte, rec *Record, _ []string) ([]byte, error) {
+	b, _, err := e.open(b, interfaceKey{rec.Point, rec.unframed, rec.link})
+	if err != nil {
+		return b, err
 	}
 	sec, ns := int64(0), 0
 	if !rec.Time.IsZero() {

@@ -123,17 +123,24 @@ func (e *ngEncoder) addInterface(b []byte, k interfaceKey) ([]byte, error) {
 	return closeBlock(appendOption(b, ngOptEnd, nil), start), nil
 }
 
+// open is the number of an interface, and its block when it is new.
+func (e *ngEncoder) open(b []byte, k interfaceKey) (_ []byte, id int, err error) {
+	id, ok := e.ids[k]
+	if !ok {
+		if b, err = e.addInterface(b, k); err != nil {
+			return b, 0, err
+		}
+		id = e.ids[k]
+	}
+	return b, id, nil
+}
+
 // packet is an Enhanced Packet Block, behind the block of its interface when
 // that is new.
 func (e *ngEncoder) packet(b []byte, rec *Record, comments []string) ([]byte, error) {
-	k := interfaceKey{rec.Point, rec.unframed, rec.link}
-	id, ok := e.ids[k]
-	if !ok {
-		var err error
-		if b, err = e.addInterface(b, k); err != nil {
-			return b, err
-		}
-		id = e.ids[k]
+	b, id, err := e.open(b, interfaceKey{rec.Point, rec.unframed, rec.link})
+	if err != nil {
+		return b, err
 	}
 	b, start := openBlock(b, ngPacket)
 	b = le.AppendUint32(b, uint32(id))

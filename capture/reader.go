@@ -126,7 +126,7 @@ func (r *reader) room(n int) bool {
 		return false
 	}
 	r.chunk = r.session.store.chunk(number)
-	r.chunk.framed = r.framed
+	r.chunk.framed, r.chunk.point = r.framed, r.order
 	return n <= chunkBytes
 }
 
@@ -135,19 +135,28 @@ func (r *reader) tagged(pkt *ring.Packet) bool {
 	return pkt.Tagged && r.framed && len(pkt.Data) >= addressBytes
 }
 
-// size is how many bytes copy will store.
-func (r *reader) size(pkt *ring.Packet) int {
+// kept is how many bytes of a packet are kept, the tag included.
+func (r *reader) kept(pkt *ring.Packet) int {
 	if r.tagged(pkt) {
 		return len(pkt.Data) + tagBytes
 	}
 	return len(pkt.Data)
 }
 
+// size is how many bytes copy will store.
+func (r *reader) size(pkt *ring.Packet) int {
+	n := r.kept(pkt)
+	head, tail := r.session.opts.Save.around(n)
+	return head + n + tail
+}
+
 // copy takes a packet out of the ring, into the chunk.
 func (r *reader) copy(pkt *ring.Packet) {
-	c := r.chunk
-	n, length := r.size(pkt), pkt.Length
-	data := c.data[c.used : c.used+n : c.used+n]
+	c, save := r.chunk, r.session.opts.Save
+	n, length := r.kept(pkt), pkt.Length
+	head, tail := save.around(n)
+	from := c.used + head
+	data := c.data[from : from+n : from+n]
 	if n == len(pkt.Data) {
 		copy(data, pkt.Data)
 	} else {
@@ -157,13 +166,18 @@ func (r *reader) copy(pkt *ring.Packet) {
 		binary.BigEndian.PutUint16(data[addressBytes+2:], pkt.TCI)
 		copy(data[addressBytes+tagBytes:], pkt.Data[addressBytes:])
 	}
-	b := &c.briefs[c.n]
-	b.Time, b.Length, b.Kept, b.Point = pkt.Time, uint32(length), uint32(n), uint16(r.order)
-	b.Outgoing, b.Offload = pkt.Outgoing, pkt.Offload
-	r.briefer.fill(b, data, r.framed)
-	c.at[c.n] = uint32(c.used)
+	if r.session.opts.Keep != KeepNone {
+		b := &c.briefs[c.n]
+		b.Time, b.Length, b.Kept, b.Point = pkt.Time, uint32(length), uint32(n), uint16(r.order)
+		b.Outgoing, b.Offload = pkt.Outgoing, pkt.Offload
+		r.briefer.fill(b, data, r.framed)
+	}
+	if save != "" {
+		frame(save, c.data[c.used:from+n+tail], frameHead{r.order, pkt.Time, n, length, pkt.Outgoing})
+	}
+	c.at[c.n] = uint32(from)
 	r.entries = append(r.entries, entry{pkt.Time, ref(r.number<<refBits | c.n)})
-	c.used += n
+	c.used = from + n + tail
 	c.n++
 }
 

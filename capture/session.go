@@ -34,7 +34,8 @@ type Options struct {
 	// It is compiled for each link by package filter, attached before the first
 	// packet is taken, and run by the kernel.
 	Filter string
-	// Keep is how many packets the Store keeps, 100,000 by default.
+	// Keep is how many packets the Store keeps, 100,000 by default. With KeepNone
+	// it stays empty, for who does no more than to save packets.
 	Keep int
 	// Memory is about how many bytes the Store may take; by default what Keep
 	// packets of 256 bytes need, or 128 MiB when Snaplen is more.
@@ -42,10 +43,16 @@ type Options struct {
 	// Buffer is how many records wait for the reader of Records before the
 	// oldest are counted as Stats.Skipped, as many as are kept by default.
 	Buffer int
+	// Save is the format in which the packets are to be saved, and says that Save
+	// will be called.
+	Save Format
 	// VXLANPorts are UDP ports that carry VXLAN besides 4789 and 8472: those of
 	// the vxlan links in the namespaces of the points.
 	VXLANPorts []uint16
 }
+
+// KeepNone is an Options.Keep.
+const KeepNone = -1
 
 const (
 	blockSize = 128 << 10 // holds the longest frame, a segment of 64 KiB that is yet to be cut
@@ -55,6 +62,9 @@ const (
 	viewSnaplen = chunkBytes / chunkPackets
 	// pendingChunks hold what is not in order yet.
 	pendingChunks = 64
+	// saveMemory holds what is yet to be saved, and viewMemory the store of who
+	// does not say how much it may take.
+	saveMemory, viewMemory = 128 << 20, 128 << 20
 	// pointChunks are filling, or just about to be emptied.
 	pointChunks = 2
 	// slack is what the kernel's timer and we may be late beyond the timeout.
@@ -65,9 +75,12 @@ const (
 )
 
 func (o Options) withDefaults() (Options, error) {
-	if o.Snaplen < 0 || o.Blocks < 0 || o.Timeout != 0 && o.Timeout < time.Millisecond || o.Keep < 0 || o.Memory < 0 || o.Buffer < 0 {
+	if o.Snaplen < 0 || o.Blocks < 0 || o.Timeout != 0 && o.Timeout < time.Millisecond || o.Keep < KeepNone || o.Memory < 0 || o.Buffer < 0 {
 		return o, fmt.Errorf("capture: no such size: snaplen %d, blocks %d, timeout %v, keep %d, memory %d, buffer %d; give positive numbers",
 			o.Snaplen, o.Blocks, o.Timeout, o.Keep, o.Memory, o.Buffer)
+	}
+	if o.Keep == KeepNone && o.Save == "" {
+		return o, errors.New("capture: packets are neither kept nor saved; do one of them")
 	}
 	if o.Snaplen == 0 {
 		o.Snaplen = 65535
@@ -76,22 +89,28 @@ func (o Options) withDefaults() (Options, error) {
 		o.Keep = 100_000
 	}
 	if o.Buffer == 0 {
-		o.Buffer = o.Keep
+		o.Buffer = max(o.Keep, 0)
 	}
 	return o, nil
 }
 
 // chunks is how many chunks the store may have, those of the points apart.
 func (o Options) chunks() int {
+	const size = int64(unsafe.Sizeof(chunk{}))
 	memory := o.Memory
 	switch {
+	case o.Keep == KeepNone:
+		memory = 0
 	case memory > 0:
 	case o.Snaplen <= viewSnaplen:
-		return (o.Keep+chunkPackets-1)/chunkPackets + pendingChunks
+		memory = size * int64((o.Keep+chunkPackets-1)/chunkPackets)
 	default:
-		memory = 128 << 20
+		memory = viewMemory
 	}
-	return int(memory/int64(unsafe.Sizeof(chunk{}))) + pendingChunks
+	if o.Save != "" {
+		memory += saveMemory
+	}
+	return int(memory/size) + pendingChunks
 }
 
 // ring is the next point's ring when there are n already.
@@ -122,6 +141,7 @@ func (o Options) ring(n int) ring.Config {
 type Session struct {
 	opts   Options
 	store  *Store
+	saver  *saver // nil without Options.Save
 	out    chan []*Record
 	wake   chan struct{} // tells the merger that something was handed over
 	live   chan struct{} // closed when the last point has ended
@@ -158,7 +178,13 @@ func Open(ctx context.Context, points []Point, opts Options) (*Session, error) {
 		opts: opts, out: make(chan []*Record),
 		wake: make(chan struct{}, 1), live: make(chan struct{}), quit: make(chan struct{}),
 	}
-	s.store = newStore(opts.Keep, opts.chunks(), opts.VXLANPorts)
+	s.store = newStore(max(opts.Keep, 0), opts.chunks(), opts.VXLANPorts)
+	if opts.Save != "" {
+		s.saver = newSaver()
+		if opts.Keep != KeepNone {
+			s.store.holders++
+		}
+	}
 	for _, p := range points {
 		if err := s.open(p); err != nil {
 			for _, r := range s.readers {
@@ -337,6 +363,24 @@ func (s *Session) end() {
 	s.closed = true
 	s.mu.Unlock()
 	s.Stop()
+}
+
+// deliver takes packets that are in order.
+func (s *Session) deliver(refs []ref) {
+	if s.saver != nil {
+		s.saver.add(refs)
+	}
+	if s.opts.Keep != KeepNone {
+		s.store.add(refs)
+	}
+}
+
+// finish says that no more packets come.
+func (s *Session) finish() {
+	if s.saver != nil {
+		s.saver.finish()
+	}
+	s.store.finish()
 }
 
 // notify wakes the merger.

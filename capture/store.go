@@ -20,6 +20,7 @@ type chunk struct {
 	// through the store may read what belongs to it.
 	n      int // packets
 	used   int // bytes of data
+	point  int // whose packets they are
 	framed bool
 	briefs [chunkPackets]Brief
 	at     [chunkPackets]uint32 // where the packet's data begins
@@ -27,7 +28,7 @@ type chunk struct {
 
 	// These belong to the store's lock.
 	full    bool // the reader has left it
-	evicted int
+	dropped int  // packets that were let go: by the store, and by who saves them
 }
 
 // ref is where a packet lies: a chunk's number, and the packet's in it.
@@ -50,6 +51,7 @@ type Store struct {
 	chunks  []*chunk
 	free    []int // chunks that nothing uses
 	limit   int   // of chunks
+	holders int   // who lets a packet go until its chunk is free: the store, who saves, or both
 	order   []ref // a ring: the packet with serial n stands at n modulo the length
 	first   uint64
 	next    uint64 // serial of the packet that comes next
@@ -62,7 +64,7 @@ type Store struct {
 }
 
 func newStore(keep, limit int, vxlanPorts []uint16) *Store {
-	return &Store{vxlanPorts: vxlanPorts, limit: limit, order: make([]ref, keep), first: 1, next: 1}
+	return &Store{vxlanPorts: vxlanPorts, limit: limit, holders: 1, order: make([]ref, keep), first: 1, next: 1}
 }
 
 // chunkFor gives a reader a chunk, and takes back the one that it has filled.
@@ -81,7 +83,7 @@ func (st *Store) chunkFor(filled int) (number int, ok bool) {
 		number = st.free[n-1]
 		st.free = st.free[:n-1]
 		c := st.chunks[number]
-		c.n, c.used, c.full, c.evicted = 0, 0, false, 0
+		c.n, c.used, c.full, c.dropped = 0, 0, false, 0
 		return number, true
 	}
 	if len(st.chunks) >= st.limit {
@@ -98,11 +100,30 @@ func (st *Store) chunk(number int) *chunk {
 	return st.chunks[number]
 }
 
+// allChunks are the chunks by their numbers, until there is a new one.
+func (st *Store) allChunks() []*chunk {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.chunks[:len(st.chunks):len(st.chunks)]
+}
+
+// point is the point with this number.
+func (st *Store) point(number int) Point {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.points[number]
+}
+
 // leave takes back a chunk that its reader writes no more. mu is held.
 func (st *Store) leave(number int) {
 	c := st.chunks[number]
 	c.full = true
-	if c.evicted == c.n {
+	st.reuse(number, c)
+}
+
+// reuse frees a chunk that nobody holds any more. mu is held.
+func (st *Store) reuse(number int, c *chunk) {
+	if c.full && c.dropped == c.n*st.holders {
 		st.free = append(st.free, number)
 	}
 }
@@ -131,10 +152,22 @@ func (st *Store) evict() {
 		st.follows++
 	}
 	st.first++
+	st.drop(r)
+}
+
+// drop lets go of a packet, for one holder. mu is held.
+func (st *Store) drop(r ref) {
 	c := st.chunks[r.chunk()]
-	c.evicted++
-	if c.full && c.evicted == c.n {
-		st.free = append(st.free, r.chunk())
+	c.dropped++
+	st.reuse(r.chunk(), c)
+}
+
+// saved lets go of packets, for who saves them.
+func (st *Store) saved(refs []ref) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, r := range refs {
+		st.drop(r)
 	}
 }
 
