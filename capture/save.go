@@ -12,6 +12,9 @@ import (
 type SaveOptions struct {
 	// Hold is how long a packet waits for its comment.
 	Hold time.Duration
+	// Release, when it is closed, says that no more comments come: what waits is
+	// written at once.
+	Release <-chan struct{}
 	// Count ends the capture when so many packets are written; 0 does not.
 	Count int
 }
@@ -127,7 +130,8 @@ func (v *saving) run() error {
 		var ended bool
 		v.waiting, ended = v.s.saver.take(v.waiting)
 		v.chunks = v.s.store.allChunks()
-		n, wait := v.due(ended)
+		n, wait := v.due()
+		ended = ended && n == len(v.waiting)
 		err := v.write(v.waiting[:n])
 		v.s.store.saved(v.waiting[:n])
 		if n == len(v.waiting) {
@@ -154,14 +158,16 @@ func (v *saving) run() error {
 		select {
 		case <-v.s.saver.wake:
 		case <-timer.C:
+		case <-v.o.Release:
+			v.o.Hold, v.o.Release = 0, nil
 		}
 	}
 }
 
 // due is how many of those that wait are to be written now, and when there will
 // be more; 0 when nothing waits.
-func (v *saving) due(ended bool) (n int, wait time.Duration) {
-	if ended || v.o.Hold == 0 {
+func (v *saving) due() (n int, wait time.Duration) {
+	if v.o.Hold == 0 {
 		return len(v.waiting), 0
 	}
 	until := time.Now().Add(-v.o.Hold).UnixNano()

@@ -129,7 +129,8 @@ func TestSaveWithComments(t *testing.T) {
 	points := []Point{routerUp, insidePoint}
 	s := open(t, Options{Save: FormatPCAPNG, Filter: "udp"}, points...)
 	path := filepath.Join(t.TempDir(), "x.pcapng")
-	done := save(t, s, path, points, FileOptions{}, SaveOptions{Hold: 400 * time.Millisecond})
+	release := make(chan struct{})
+	done := save(t, s, path, points, FileOptions{}, SaveOptions{Hold: 400 * time.Millisecond, Release: release})
 	exchange(t, dial(t, "outside", "udp", "10.10.0.1:8080"), "first")
 	eventually(t, "four packets", func() bool { return s.Store().Len() == 4 })
 	for _, serial := range []uint64{1, 3, 4} {
@@ -143,12 +144,17 @@ func TestSaveWithComments(t *testing.T) {
 	}
 	exchange(t, dial(t, "outside", "udp", "10.10.0.1:8080"), "last")
 	s.Stop()
+	eventually(t, "the last packets", func() bool { return s.Store().Len() == 8 })
+	if !s.Comment(5, "comment 5 →") {
+		t.Error("what waits when the capture ends is written at once")
+	}
+	close(release)
 	done()
 	var got []string
 	for _, r := range readAll(t, open1(t, path)) {
 		got = append(got, r.Comment)
 	}
-	if want := []string{"comment 1 →", "", "comment 3 →", "comment 4 →", "", "", "", ""}; !slices.Equal(got, want) {
+	if want := []string{"comment 1 →", "", "comment 3 →", "comment 4 →", "comment 5 →", "", "", ""}; !slices.Equal(got, want) {
 		t.Errorf("comments %q, want %q", got, want)
 	}
 }

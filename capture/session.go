@@ -28,7 +28,8 @@ type Options struct {
 	Blocks int
 	// Timeout is how long the kernel may hold a packet back before it hands
 	// it over; whole milliseconds. By default 4 ms, 8 ms behind the eighth
-	// point, and 16 ms behind the sixteenth: each costs a timer.
+	// point, and 16 ms behind the sixteenth: each costs a timer. 64 ms with
+	// KeepNone.
 	Timeout time.Duration
 	// Filter chooses the packets, in the syntax of pcap-filter(7); "" takes all.
 	// It is compiled for each link by package filter, attached before the first
@@ -67,6 +68,8 @@ const (
 	saveMemory, viewMemory = 128 << 20, 128 << 20
 	// pointChunks are filling, or just about to be emptied.
 	pointChunks = 2
+	// saveTimeout is the timeout when nobody looks.
+	saveTimeout = 64 * time.Millisecond
 	// slack is what the kernel's timer and we may be late beyond the timeout.
 	slack = 5 * time.Millisecond
 	// nsCheck is how often we look whether a namespace still has its name. Our
@@ -123,6 +126,9 @@ func (o Options) ring(n int) ring.Config {
 		c.Timeout, c.Blocks = 8*time.Millisecond, 32
 	case n >= 4:
 		c.Blocks = 32
+	}
+	if o.Keep == KeepNone {
+		c.Timeout = saveTimeout
 	}
 	if o.Timeout != 0 {
 		c.Timeout = o.Timeout

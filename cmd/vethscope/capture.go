@@ -28,6 +28,7 @@ type captureFlags struct {
 	journeys bool
 	all      bool
 	ns       string // with all
+	silent   bool   // packets are written to a file, and not shown
 }
 
 func newCaptureCmd() *cobra.Command {
@@ -67,6 +68,7 @@ func newCaptureCmd() *cobra.Command {
 			if _, err := f.file.options(); err != nil {
 				return usageError{fmt.Errorf("capture: %w", err)}
 			}
+			f.silent = f.file.path != "" && !f.rewrites && !f.journeys && !cmd.Flags().Changed("output")
 			return runCapture(cmd, points, f)
 		},
 	}
@@ -125,13 +127,20 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 		ctx, stop = context.WithTimeout(ctx, flags.duration)
 		defer stop()
 	}
-	f, err := follow(ctx, points, capture.Options{Filter: flags.filter.expr})
-	var bad *filter.Error
-	if errors.Is(err, os.ErrNotExist) || errors.As(err, &bad) {
-		return usageError{fmt.Errorf("capture: %w", err)}
+	about := ""
+	if flags.file.saveFormat() == capture.FormatPCAPNG {
+		about = surroundings(ctx, points)
 	}
+	if flags.silent && !flags.file.commented(points) {
+		return savePackets(ctx, points, flags, about, cmd.ErrOrStderr())
+	}
+	o := capture.Options{Filter: flags.filter.expr, Save: flags.file.saveFormat()}
+	if o.Save != "" {
+		o.Snaplen = wholePackets
+	}
+	f, err := follow(ctx, points, o)
 	if err != nil {
-		return fmt.Errorf("capture: %w", err)
+		return captureError(err)
 	}
 	if flags.journeys {
 		f.journeys = capture.NewJourneys(nil, points...)
@@ -139,8 +148,12 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop,
 		journeys: journeyPrinter{w: cmd.OutOrStdout(), json: flags.output == "json"},
 		several:  len(points) > 1, told: map[uint64]bool{}}
-	if flags.file.path != "" {
-		if out.file, err = createFile(ctx, flags.file, points); err != nil {
+	if o.Save != "" {
+		count := 0
+		if flags.silent {
+			count = flags.count
+		}
+		if out.file, err = flags.file.save(f.session, points, about, count); err != nil {
 			f.close()
 			return fmt.Errorf("capture: %w", err)
 		}
@@ -151,11 +164,26 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 		}
 		out.take(b)
 	})
-	for _, s := range f.stats() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d packets, %d dropped by the kernel, %d skipped%s\n",
+	err = out.close()
+	tellStats(cmd.ErrOrStderr(), f.stats())
+	return err
+}
+
+// captureError is the error of opening points.
+func captureError(err error) error {
+	var bad *filter.Error
+	if errors.Is(err, os.ErrNotExist) || errors.As(err, &bad) {
+		return usageError{fmt.Errorf("capture: %w", err)}
+	}
+	return fmt.Errorf("capture: %w", err)
+}
+
+// tellStats tells how many packets there were at each point.
+func tellStats(w io.Writer, all []capture.Stats) {
+	for _, s := range all {
+		fmt.Fprintf(w, "%s: %d packets, %d dropped by the kernel, %d skipped%s\n",
 			s.Point, s.Packets, s.Dropped, s.Overrun+s.Skipped, ended(s))
 	}
-	return out.close(f.stats())
 }
 
 func ended(s capture.Stats) string {
@@ -188,8 +216,11 @@ type captureOutput struct {
 const patience = 200 * time.Millisecond
 
 func (o *captureOutput) take(b batch) {
-	if o.file != nil && o.err == nil {
-		o.err = o.file.take(b)
+	if o.file != nil {
+		o.file.comment(b.rewrites)
+	}
+	if o.flags.silent {
+		return
 	}
 	if o.flags.journeys {
 		o.travel(b.journeys)
@@ -327,9 +358,9 @@ func endpoint(valid bool, addr, mac string) string {
 	return mac
 }
 
-func (o *captureOutput) close(stats []capture.Stats) error {
+func (o *captureOutput) close() error {
 	if o.file != nil {
-		o.err = errors.Join(o.err, o.file.close(stats))
+		o.err = errors.Join(o.err, o.file.close())
 	}
 	return o.finish("capture")
 }

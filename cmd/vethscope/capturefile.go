@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -25,7 +26,8 @@ type fileFlags struct {
 }
 
 func (f *fileFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.path, "write", "w", "", "also write the packets to this file: pcapng, with an interface for each point, or pcap if it ends so")
+	cmd.Flags().StringVarP(&f.path, "write", "w", "", "write the packets to this file: pcapng, with an interface for each point, or pcap if it ends so;\n"+
+		"none is shown then, unless --rewrites, --journeys or -o asks for it")
 	cmd.Flags().StringVar(&f.format, "format", "", "pcapng or pcap, whatever the file's name")
 	cmd.Flags().StringVar(&f.rotateSize, "rotate-size", "", "begin a new file, FILE_00001 and so on, when one has reached this size, such as 10MB")
 	cmd.Flags().IntVar(&f.rotateCount, "rotate-count", 0, "keep only so many files, the latest")
@@ -69,40 +71,103 @@ func parseSize(s string) (int64, error) {
 	return n * factor, nil
 }
 
-// packetFile writes captured packets. With several points they wait for a
-// moment, so that those that were rewritten are written with a comment.
-type packetFile struct {
-	w        *capture.FileWriter
-	several  bool
-	waiting  []*capture.Record
-	comments map[uint64]string // of waiting records, by serial
+// commentPatience is how long a packet of several points waits for its comment:
+// longer than the matcher waits for further points.
+const commentPatience = time.Second
+
+// wholePackets is the snaplen of what is saved: no packet is longer.
+const wholePackets = 262144
+
+// saveFormat is the format in which packets are saved; "" when they are not.
+func (f *fileFlags) saveFormat() capture.Format {
+	switch {
+	case f.path == "":
+		return ""
+	case f.format != "":
+		return capture.Format(f.format)
+	}
+	return capture.FormatOf(f.path)
 }
 
-// How long a packet waits for its comment: longer than the matcher waits for
-// further points. The number is bounded: who captures a flood wants it whole.
-const (
-	commentPatience = time.Second
-	commentWaiting  = 1 << 16
-)
+// commented says that packets get comments: those that are rewritten between
+// several points, where the format can hold them.
+func (f *fileFlags) commented(points []capture.Point) bool {
+	return f.saveFormat() == capture.FormatPCAPNG && len(points) > 1
+}
 
-// createFile begins the file with a description of the world around it.
-func createFile(ctx context.Context, f fileFlags, points []capture.Point) (*packetFile, error) {
+// packetFile is a file to which a session saves its packets.
+type packetFile struct {
+	w       *capture.FileWriter
+	session *capture.Session
+	release chan struct{} // closed when no more comments come
+	saved   chan error
+}
+
+// save begins the file, with what it is to tell of the world around it, and
+// saves the packets of the session to it. A count other than 0 ends the session
+// when so many are written.
+func (f *fileFlags) save(session *capture.Session, points []capture.Point, about string, count int) (*packetFile, error) {
 	o, err := f.options()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	if o.Format == "" {
-		o.Format = capture.FormatOf(f.path)
+	o.Format, o.Filter, o.Snaplen = f.saveFormat(), f.filter, wholePackets
+	if about != "" {
+		o.Comments = []string{about}
 	}
-	if o.Format == capture.FormatPCAPNG {
-		o.Comments = []string{surroundings(ctx, points)}
-	}
-	o.Filter = f.filter
 	w, err := capture.CreateFile(f.path, points, o)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
 		err = usageError{err}
 	}
-	return &packetFile{w: w, several: len(points) > 1, comments: map[uint64]string{}}, err
+	if err != nil {
+		return nil, err
+	}
+	p := &packetFile{w: w, session: session, release: make(chan struct{}), saved: make(chan error, 1)}
+	so := capture.SaveOptions{Count: count, Release: p.release}
+	if f.commented(points) {
+		so.Hold = commentPatience
+	}
+	go func() { p.saved <- session.Save(w, so) }()
+	return p, nil
+}
+
+// comment writes down what was rewritten.
+func (p *packetFile) comment(rewrites []*capture.Rewrite) {
+	for _, r := range rewrites {
+		if text := r.Comment(); text != "" {
+			p.session.Comment(r.BeforeRecord.Serial, text)
+			p.session.Comment(r.AfterRecord.Serial, text)
+		}
+	}
+}
+
+// close waits until the session has ended and all is written, and adds the
+// counts of the points.
+func (p *packetFile) close() error {
+	close(p.release)
+	return errors.Join(<-p.saved, p.w.WriteStats(p.session.Stats()), p.w.Close())
+}
+
+// savePackets does nothing but to save packets.
+func savePackets(ctx context.Context, points []capture.Point, flags captureFlags, about string, tell io.Writer) error {
+	session, err := capture.Open(context.WithoutCancel(ctx), points, capture.Options{
+		Filter: flags.filter.expr, Snaplen: wholePackets, Save: flags.file.saveFormat(), Keep: capture.KeepNone})
+	if err != nil {
+		return captureError(err)
+	}
+	defer session.Close()
+	file, err := flags.file.save(session, points, about, flags.count)
+	if err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	defer context.AfterFunc(ctx, session.Stop)()
+	fmt.Fprintf(tell, "writing %s; ctrl+c ends it\n", flags.file.path)
+	err = file.close()
+	tellStats(tell, session.Stats())
+	if err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	return nil
 }
 
 // surroundings is what exists while the capture begins, as `ls` lists it, so
@@ -129,54 +194,4 @@ func surroundings(ctx context.Context, points []capture.Point) string {
 		fmt.Fprintf(&b, "warning: %s\n", safeLine(w))
 	}
 	return b.String()
-}
-
-// take writes what is due.
-func (p *packetFile) take(b batch) error {
-	for _, r := range b.rewrites {
-		if text := r.Comment(); text != "" {
-			p.comments[r.BeforeRecord.Serial], p.comments[r.AfterRecord.Serial] = text, text
-		}
-	}
-	p.waiting = append(p.waiting, b.records...)
-	if !p.several {
-		return p.write(len(p.waiting))
-	}
-	until := time.Now().Add(-commentPatience)
-	n := max(len(p.waiting)-commentWaiting, 0)
-	for n < len(p.waiting) && !p.waiting[n].Time.After(until) {
-		n++
-	}
-	return p.write(n)
-}
-
-// write writes the first n of those that wait.
-func (p *packetFile) write(n int) error {
-	for _, r := range p.waiting[:n] {
-		var comments []string
-		if text, ok := p.comments[r.Serial]; ok {
-			comments = []string{text}
-			delete(p.comments, r.Serial)
-		}
-		if err := p.w.Write(r, comments...); err != nil {
-			return err
-		}
-	}
-	p.waiting = p.waiting[n:]
-	if len(p.waiting) == 0 {
-		clear(p.comments) // of packets that were written before it was known
-	}
-	return nil
-}
-
-// close writes the rest and the counts of the points.
-func (p *packetFile) close(stats []capture.Stats) error {
-	err := p.write(len(p.waiting))
-	if serr := p.w.WriteStats(stats); err == nil {
-		err = serr
-	}
-	if cerr := p.w.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
