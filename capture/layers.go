@@ -81,6 +81,9 @@ func (w *walk) show(l Layer, contents, payload []byte) {
 	l.Offset, l.Length = w.at(contents), len(contents)
 	for i, f := range l.Fields {
 		span, ok := spans[l.Name][f.Name]
+		if f.Name == "options" && len(contents) > 20 { // of IPv4 and TCP: what is left
+			span, ok = [2]int{20, len(contents) - 20}, true
+		}
 		if ok && span[0]+span[1] <= len(contents) {
 			l.Fields[i].Offset, l.Fields[i].Length = l.Offset+span[0], span[1]
 		}

@@ -35,10 +35,10 @@ var spans = map[string]map[string][2]int{
 	"Quoted ICMP": {"type": {0, 1}, "code": {1, 1}, "id": {4, 2}},
 	"ICMP":        icmpSpans,
 	"ICMPv6":      icmpSpans,
-	"VXLAN":       {"flags": {0, 2}, "group_policy": {2, 2}, "vni": {4, 3}},
+	"VXLAN":       {"flags": {0, 1}, "reserved": {1, 3}, "policy_flags": {1, 1}, "group_policy": {2, 2}, "vni": {4, 3}, "reserved_2": {7, 1}},
 	"GENEVE": {"version": {0, 1}, "options_length": {0, 1}, "oam": {1, 1}, "critical": {1, 1}, "protocol": {2, 2},
 		"vni": {4, 3}},
-	"GRE": {"protocol": {2, 2}},
+	"GRE": {"flags": {0, 2}, "protocol": {2, 2}},
 }
 
 var ip4Spans = map[string][2]int{"header_length": {0, 1}, "dscp": {1, 1}, "ecn": {1, 1}, "length": {2, 2}, "id": {4, 2},

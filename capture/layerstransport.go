@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/google/gopacket"
@@ -145,11 +146,7 @@ func (w *walk) carrier(b []byte) {
 	switch s := &w.r.Summary; s.Tunnel {
 	case "vxlan":
 		if l := new(layers.VXLAN); take(l, b) {
-			shown := layer("VXLAN", "flags", fmt.Sprintf("0x%02x%02x", b[0], b[1]), "vni", l.VNI)
-			if l.GBPExtension {
-				shown.Fields = append(shown.Fields, Field{Name: "group_policy", Value: fmt.Sprint(l.GBPGroupPolicyID)})
-			}
-			w.show(shown, b, nil)
+			w.show(vxlanLayer(l, b), b, nil)
 		}
 	case "geneve":
 		l := new(layers.Geneve)
@@ -159,22 +156,44 @@ func (w *walk) carrier(b []byte) {
 		}
 	case "gre":
 		if l := new(layers.GRE); take(l, b) {
-			w.show(greLayer(l), b, nil)
+			w.show(greLayer(l, b, w.at(b)), b, nil)
 		}
 	}
 }
 
-func greLayer(l *layers.GRE) Layer {
-	shown := layer("GRE", "protocol", etherType(l.Protocol))
-	add := func(name, value string) { shown.Fields = append(shown.Fields, Field{Name: name, Value: value}) }
-	if l.ChecksumPresent {
-		add("checksum", hex16(l.Checksum))
+// vxlanLayer is the header of RFC 7348, section 5. What is reserved there holds
+// flags and a group with the extension for group policies
+// (draft-smith-vxlan-group-policy).
+func vxlanLayer(l *layers.VXLAN, b []byte) Layer {
+	shown := layer("VXLAN", "flags", fmt.Sprintf("0x%02x", b[0]), "reserved", fmt.Sprintf("0x%x", b[1:4]), "vni", l.VNI,
+		"reserved_2", fmt.Sprintf("0x%x", b[7:8]))
+	if l.GBPExtension {
+		shown.Fields[1] = Field{Name: "policy_flags", Value: fmt.Sprintf("0x%02x", b[1])}
+		shown.Fields = slices.Insert(shown.Fields, 2, Field{Name: "group_policy", Value: fmt.Sprint(l.GBPGroupPolicyID)})
+	}
+	return shown
+}
+
+// greLayer is the header of RFC 2784, section 2, with RFC 2890's fields, which
+// begins at start.
+func greLayer(l *layers.GRE, b []byte, start int) Layer {
+	shown := layer("GRE", "flags", fmt.Sprintf("0x%x", b[:2]), "protocol", etherType(l.Protocol))
+	at := start + 4
+	add := func(name, value string, size int) {
+		shown.Fields = append(shown.Fields, Field{Name: name, Value: value, Offset: at, Length: size})
+	}
+	if l.ChecksumPresent || l.RoutingPresent { // the two share a word
+		if l.ChecksumPresent {
+			add("checksum", hex16(l.Checksum), 2)
+		}
+		at += 4
 	}
 	if l.KeyPresent {
-		add("key", fmt.Sprintf("0x%08x", l.Key))
+		add("key", fmt.Sprintf("0x%08x", l.Key), 4)
+		at += 4
 	}
 	if l.SeqPresent {
-		add("seq", fmt.Sprint(l.Seq))
+		add("seq", fmt.Sprint(l.Seq), 4)
 	}
 	return shown
 }

@@ -134,7 +134,8 @@ func (a *App) Samples() []kit.Page {
 		newProofs(a, "", func() []ops.Proof { return nil }),
 		newLabs(a),
 		newLabResult(a, "", ""),
-		newPacketPage(a, &capture.Record{Point: capture.Point{NS: "NAMESPACE", Link: "LINK"}}),
+		samplePacketPage(a),
+		newEncapPage(a, oneSide(&capture.Record{}), 0),
 	}
 }
 

@@ -7,18 +7,27 @@ import (
 	"vethscope/ui/kit"
 )
 
+// side is the packet before it was rewritten, or after; nil when the row is no
+// rewrite, or when it is not kept.
+func (r packet) side(after bool) *capture.Record {
+	switch {
+	case r.rewrite == nil:
+		return nil
+	case after:
+		return r.rewrite.AfterRecord
+	}
+	return r.rewrite.BeforeRecord
+}
+
 // packet is the packet of a row; of a rewrite the side before it, or else the
 // side after.
 func (r packet) packet() *capture.Record {
-	switch {
-	case r.record != nil:
-		return r.record
-	case r.rewrite == nil:
-		return nil
-	case r.rewrite.BeforeRecord != nil:
-		return r.rewrite.BeforeRecord
+	for _, rec := range []*capture.Record{r.record, r.side(false), r.side(true)} {
+		if rec != nil {
+			return rec
+		}
 	}
-	return r.rewrite.AfterRecord
+	return nil
 }
 
 // chosen is the packet of the selected row, nil when there is none or it is not
@@ -47,6 +56,21 @@ func (p *Capture) flow() int {
 	return w.Flow
 }
 
+// sides are the packet of the selected row, or its two sides when it was
+// rewritten; none when they are not kept.
+func (p *Capture) sides() []side {
+	switch r, ok := p.list().Selected(); {
+	case !ok:
+		return nil
+	case r.record != nil:
+		return oneSide(r.record)
+	case r.rewrite == nil:
+		return nil
+	default:
+		return sidesOf(r.rewrite.BeforeRecord, r.rewrite.AfterRecord)
+	}
+}
+
 // openActions are those that show more of the selected packet on a page of its own.
 func (p *Capture) openActions() []kit.Action {
 	none := func() string {
@@ -56,20 +80,23 @@ func (p *Capture) openActions() []kit.Action {
 		return ""
 	}
 	carries := func() string {
-		switch r := p.chosen(); {
-		case r == nil:
-			return none()
-		case r.Inner() == nil:
-			return "this packet carries no other packet: t shows all packets, the filter vxlan those that do"
+		r, _ := p.list().Selected()
+		for _, rec := range []*capture.Record{r.record, r.side(false), r.side(true)} {
+			if rec != nil && rec.Inner() != nil {
+				return ""
+			}
 		}
-		return ""
+		if p.chosen() == nil {
+			return none()
+		}
+		return "this packet carries no other packet: t shows all packets, the filter vxlan those that do"
 	}
 	list := []kit.Action{
 		{ID: "capture.bytes", Binding: kit.Bind("v", "headers and bytes"), Bar: 14, Disabled: none, Run: func() tea.Cmd {
-			return p.app.Push(newPacketPage(p.app, p.chosen()))
+			return p.app.Push(newPacketPage(p.app, p.sides(), 0))
 		}},
 		{ID: "capture.encap", Binding: kit.Bind("e", "packets within the packet"), Disabled: carries, Run: func() tea.Cmd {
-			return p.app.Push(&encapPage{app: p.app, rec: p.chosen()})
+			return p.app.Push(newEncapPage(p.app, p.sides(), 0))
 		}},
 		{ID: "capture.journey", Binding: kit.Bind("l", "journeys of the flow's packets"), Disabled: func() string {
 			if p.flow() == 0 {

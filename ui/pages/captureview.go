@@ -92,53 +92,6 @@ func sections(layers []capture.Layer) []kit.Section {
 	return out
 }
 
-// layerPairs lays two decodings of one packet side by side, field by field.
-func layerPairs(before, after []capture.Layer) []kit.Pair {
-	var out []kit.Pair
-	for i := range max(len(before), len(after)) {
-		var b, a capture.Layer
-		if i < len(before) {
-			b = before[i]
-		}
-		if i < len(after) {
-			a = after[i]
-		}
-		name := b.Name
-		if name == "" {
-			name = a.Name
-		} else if a.Name != "" && a.Name != name {
-			name += " → " + a.Name
-		}
-		out = append(out, kit.Pair{Heading: name})
-		out = append(out, fieldPairs(b.Fields, a.Fields)...)
-	}
-	return out
-}
-
-// fieldPairs pairs fields by name, in the order of before; those that only
-// after has come last.
-func fieldPairs(before, after []capture.Field) []kit.Pair {
-	var out []kit.Pair
-	used := make([]bool, len(after))
-	for _, b := range before {
-		pair := kit.Pair{Label: b.Name, Before: b.Value, After: "-", Changed: true}
-		for j, a := range after {
-			if !used[j] && a.Name == b.Name {
-				used[j] = true
-				pair.After, pair.Changed = a.Value, a.Value != b.Value
-				break
-			}
-		}
-		out = append(out, pair)
-	}
-	for j, a := range after {
-		if !used[j] {
-			out = append(out, kit.Pair{Label: a.Name, Before: "-", After: a.Value, Changed: true})
-		}
-	}
-	return out
-}
-
 // seenPairs compares what is known of a rewrite whose packets are not kept.
 func seenPairs(r *capture.Rewrite) []kit.Pair {
 	var out []kit.Pair

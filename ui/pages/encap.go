@@ -10,36 +10,78 @@ import (
 	"vethscope/ui/kit"
 )
 
-// maxBoxes is how many packets within packets get a box of their own.
-const maxBoxes = 5
+// maxBoxes is how many packets within packets get a box of their own; those
+// further in are told in a line each.
+const maxBoxes = 6
 
 // encapPage shows a packet and those within it as nested boxes, and what the
-// carrying costs.
+// carrying costs. A packet that was seen before and after something was done to
+// it has two sides.
 type encapPage struct {
 	app              *App
-	rec              *capture.Record
+	sides            []side
+	on               int
 	top, lines, page int
 }
 
-func (p *encapPage) Title() string          { return "encapsulation" }
+// newEncapPage begins with a side that carries something.
+func newEncapPage(app *App, sides []side, on int) *encapPage {
+	for i := range sides {
+		if sides[on].rec.Inner() == nil && sides[i].rec.Inner() != nil {
+			on = i
+		}
+	}
+	return &encapPage{app: app, sides: sides, on: on}
+}
+
+func (p *encapPage) Title() string          { return words("encapsulation", p.sides[p.on].name) }
 func (p *encapPage) Update(tea.Msg) tea.Cmd { return nil }
 
 func (p *encapPage) Actions() []kit.Action {
-	return kit.Moves(func(by int) { p.top += by }, func() int { return p.lines }, func() int { return p.page })
+	alone := func() string {
+		if len(p.sides) < 2 {
+			return "there is one side: a packet that was rewritten has two"
+		}
+		return ""
+	}
+	list := []kit.Action{
+		{ID: "packet.turn", Binding: kit.Bind("b", "before or after"), Bar: 9, Disabled: alone, Run: func() tea.Cmd {
+			p.on = 1 - p.on
+			return nil
+		}},
+		{ID: "encap.bytes", Binding: kit.Bind("v", "headers and bytes"), Bar: 10, Run: func() tea.Cmd {
+			return p.app.Push(newPacketPage(p.app, p.sides, p.on))
+		}},
+	}
+	return append(list, kit.Moves(func(by int) { p.top += by }, func() int { return p.lines }, func() int { return p.page })...)
 }
 
+// View draws both sides beside each other where there is room.
 func (p *encapPage) View(th *kit.Theme, w, h int) string {
-	inner := min(w-4, 110)
-	lines := append([]string{""}, p.box(th, p.rec, inner, 0)...)
-	lines = append(lines, "")
-	lines = append(lines, p.arithmetic(th, inner)...)
+	var lines []string
+	half := (w - 6) / 2
+	if len(p.sides) == 2 && half >= 70 && !th.Plain {
+		lines = kit.Columns(p.draw(th, &p.sides[0], half), p.draw(th, &p.sides[1], half), half+2)
+	} else {
+		lines = p.draw(th, &p.sides[p.on], min(w-4, 110))
+	}
 	p.lines, p.page = len(lines), h
 	part, top := kit.Scroll(lines, p.top, h)
 	p.top = top
+	out := make([]string, len(part))
 	for i, l := range part {
-		part[i] = "  " + l
+		out[i] = "  " + l
 	}
-	return kit.Block(part, w, h)
+	return kit.Block(out, w, h)
+}
+
+func (p *encapPage) draw(th *kit.Theme, s *side, w int) []string {
+	var lines []string
+	if s.name != "" {
+		lines = append(lines, th.Heading.Render(s.title()))
+	}
+	lines = append(lines, p.box(th, s.rec, w, 0)...)
+	return append(append(lines, ""), p.arithmetic(th, s.rec, w)...)
 }
 
 // headers are the packet's own layers, those of the packet within left out.
@@ -51,11 +93,23 @@ func headers(r *capture.Record) []capture.Layer {
 	return all
 }
 
+// boxName tells the packets of a nest apart.
+func boxName(r *capture.Record, depth int) string {
+	switch {
+	case depth == 0 && r.Inner() == nil:
+		return "packet"
+	case depth == 0:
+		return "outer packet"
+	case r.Inner() == nil:
+		return "inner packet"
+	}
+	return fmt.Sprintf("packet %d within", depth)
+}
+
 // box draws a packet of w cells, with the packet within as a box in it.
 func (p *encapPage) box(th *kit.Theme, r *capture.Record, w, depth int) []string {
 	in := r.Inner()
-	name := map[bool]string{true: "outer", false: "inner"}[in != nil && depth == 0]
-	title := fmt.Sprintf("%s packet, %s", name, plural(r.Length, "byte"))
+	title := fmt.Sprintf("%s, %s", boxName(r, depth), plural(r.Length, "byte"))
 	if depth == 0 {
 		title += " at " + kit.Safe(r.Point.String())
 	}
@@ -63,11 +117,15 @@ func (p *encapPage) box(th *kit.Theme, r *capture.Record, w, depth int) []string
 	for _, l := range headers(r) {
 		body = append(body, p.header(th, l, w-4)...)
 	}
-	if in != nil && depth < maxBoxes {
+	switch {
+	case in != nil && depth+1 < maxBoxes:
 		body = append(body, p.box(th, in, w-4, depth+1)...)
+	case in != nil:
+		body = append(body, p.further(th, in, depth+1)...)
 	}
 	if th.Plain {
-		return append(append([]string{title + "."}, body...), "End of the "+name+" packet.")
+		title = strings.ToUpper(title[:1]) + title[1:]
+		return append(append([]string{title + "."}, body...), "End of the "+boxName(r, depth)+".")
 	}
 	title = kit.Cut(title, w-6)
 	line := th.Accent
@@ -76,6 +134,15 @@ func (p *encapPage) box(th *kit.Theme, r *capture.Record, w, depth int) []string
 		out = append(out, line.Render("│ ")+kit.Fit(l, w-4)+line.Render(" │"))
 	}
 	return append(out, line.Render("╰"+repeat("─", w-2)+"╯"))
+}
+
+// further tells the packets that are too deep for a box.
+func (p *encapPage) further(th *kit.Theme, r *capture.Record, depth int) (lines []string) {
+	for ; r != nil; r, depth = r.Inner(), depth+1 {
+		text := fmt.Sprintf("%s, %s: %s", boxName(r, depth), plural(r.Length, "byte"), r.Summary.Info)
+		lines = append(lines, th.Text.Render(kit.Safe(text)))
+	}
+	return lines
 }
 
 // header is a layer in a line; the tunnel's own header with all of its fields.
@@ -87,10 +154,17 @@ func (p *encapPage) header(th *kit.Theme, l capture.Layer, w int) []string {
 		return th.Accent.Render(kit.Fit(kit.Safe(name), label)) + th.Text.Render(kit.Fit(kit.Safe(text), room)) + " " + th.Dim.Render(end)
 	}
 	switch l.Name {
-	case "VXLAN", "GENEVE", "GRE":
+	case "VXLAN": // in the words of 32 bits that RFC 7348 draws
+		lines := []string{say(l.Name, carried(l), size)}
+		for at := l.Offset; at < l.Offset+l.Length; at += 4 {
+			text, bits := word(l, at)
+			lines = append(lines, say("", text, bits))
+		}
+		return lines
+	case "GENEVE", "GRE":
 		lines := []string{say(l.Name, carried(l), size)}
 		for _, f := range l.Fields {
-			lines = append(lines, say("", fmt.Sprintf("%-14s %s", f.Name, f.Value+meaning(l.Name, f)), ""))
+			lines = append(lines, say("", fmt.Sprintf("%-14s %s", f.Name, f.Value+meaning(l, f)), fieldSize(f)))
 		}
 		return lines
 	}
@@ -104,13 +178,49 @@ func carried(l capture.Layer) string {
 	return fieldOf(l, "protocol")
 }
 
-// meaning explains what a number does not say itself (RFC 7348, section 5).
-func meaning(layer string, f capture.Field) string {
-	if layer == "VXLAN" && f.Name == "flags" && strings.HasPrefix(f.Value, "0x08") {
-		return "  I: the VNI is valid"
+// word tells the fields that begin in the 4 bytes from at on.
+func word(l capture.Layer, at int) (text, bits string) {
+	var fields, sizes []string
+	for _, f := range l.Fields {
+		if f.Length > 0 && f.Offset >= at && f.Offset < at+4 {
+			name, _, _ := strings.Cut(f.Name, "_2")
+			fields = append(fields, name+" "+f.Value+meaning(l, f))
+			sizes = append(sizes, fmt.Sprint(8*f.Length))
+		}
 	}
-	if layer == "VXLAN" && f.Name == "vni" {
-		return "  24 bits, 8 reserved behind"
+	return strings.Join(fields, " · "), strings.Join(sizes, " + ") + " bit"
+}
+
+// fieldSize is how many bits a field of whole bytes has.
+func fieldSize(f capture.Field) string {
+	if f.Length == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d bit", 8*f.Length)
+}
+
+// meaning explains what a number does not say itself.
+func meaning(l capture.Layer, f capture.Field) string {
+	switch {
+	case l.Name == "VXLAN" && f.Name == "flags": // RFC 7348, section 5
+		text := "  I: the VNI is valid"
+		if fieldOf(l, "group_policy") != "" {
+			text += ", G: a group follows"
+		}
+		return text
+	case l.Name == "VXLAN" && strings.HasPrefix(f.Name, "reserved") && strings.Trim(f.Value, "0x") != "":
+		return "  should be 0"
+	case l.Name == "GRE" && f.Name == "flags": // RFC 2890, section 2
+		var has []string
+		for _, name := range []string{"checksum", "key", "seq"} {
+			if fieldOf(l, name) != "" {
+				has = append(has, name)
+			}
+		}
+		if len(has) == 0 {
+			return "  no further fields"
+		}
+		return "  with " + strings.Join(has, ", ")
 	}
 	return ""
 }
@@ -140,82 +250,4 @@ func brieflyLayer(l capture.Layer) string {
 		}
 	}
 	return out
-}
-
-// overhead is what each header between the IP packet outside and the one within
-// takes.
-func overhead(r *capture.Record) (parts []string, sum int) {
-	add := func(prefix string, l capture.Layer) {
-		parts = append(parts, fmt.Sprintf("%s %d", prefix+l.Name, l.Length))
-		sum += l.Length
-	}
-	for _, l := range headers(r) {
-		if !linkLayer(l.Name) {
-			add("", l)
-		}
-	}
-	for _, l := range headers(r.Inner()) {
-		if linkLayer(l.Name) {
-			add("inner ", l)
-		}
-	}
-	return parts, sum
-}
-
-func linkLayer(name string) bool {
-	switch name {
-	case "Ethernet", "802.1Q", "Loopback", "Linux cooked", "Linux cooked v2":
-		return true
-	}
-	return false
-}
-
-// ipLength is how long a packet is from its IP header on.
-func ipLength(r *capture.Record) int {
-	n := r.Length
-	for _, l := range headers(r) {
-		if linkLayer(l.Name) {
-			n -= l.Length
-		}
-	}
-	return n
-}
-
-// arithmetic says what carrying the packet costs, and what that leaves.
-func (p *encapPage) arithmetic(th *kit.Theme, w int) []string {
-	in := p.rec.Inner()
-	if in == nil {
-		return []string{th.Dim.Render("This packet carries no other packet.")}
-	}
-	parts, sum := overhead(p.rec)
-	facts := []kit.Fact{
-		{Label: "overhead", Value: fmt.Sprintf("%s = %d bytes", strings.Join(parts, " + "), sum)},
-		{Label: "this packet", Value: fmt.Sprintf("%d inside + %d = %d bytes of IP outside", ipLength(in), sum, ipLength(in)+sum)},
-	}
-	link := p.link()
-	if link == 0 {
-		facts = append(facts, kit.Fact{Label: "MTU", Value: "not known: the link that it was seen at is not there"})
-		return kit.Sections(th, w, []kit.Section{{Facts: facts}})
-	}
-	facts = append(facts, kit.Fact{Label: "MTU", Value: fmt.Sprintf("%d of %s − %d = %d for IP inside", link, p.rec.Point, sum, link-sum)})
-	fits := fmt.Sprintf("yes, %d bytes are left", link-ipLength(in)-sum)
-	if left := link - ipLength(in) - sum; left < 0 {
-		fits = fmt.Sprintf("no, %d bytes too many: it is fragmented, segmented by the link, or lost", -left)
-	}
-	facts = append(facts, kit.Fact{Label: "it fits", Value: fits})
-	return kit.Sections(th, w, []kit.Section{{Facts: facts}})
-}
-
-// link is the MTU of the link that the packet was seen at, 0 when not known.
-func (p *encapPage) link() int {
-	ns := p.app.namespace(p.rec.Point.NS)
-	if ns == nil {
-		return 0
-	}
-	for i := range ns.Links {
-		if ns.Links[i].Name == p.rec.Point.Link {
-			return ns.Links[i].MTU
-		}
-	}
-	return 0
 }

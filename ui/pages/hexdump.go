@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
-	"vethscope/capture"
 	"vethscope/ui/kit"
 )
 
@@ -17,226 +15,73 @@ const perLine = 16
 // hexWidth is the width of such a line.
 const hexWidth = 4 + 2 + 3*perLine + 2 + perLine
 
-// packetPage shows one packet as the tree of its headers and as bytes: what is
-// selected in one is marked in the other.
-type packetPage struct {
-	app    *App
-	rec    *capture.Record
-	layers []capture.Layer
-	folded map[int]bool
-	at     node
-	byte   int  // selected one, while inHex
-	inHex  bool // keys move through the bytes
-	top    int  // first line of the tree that is drawn
-	hexTop int
-	height int // of the tree
-}
-
-// node is a line of the tree: a layer, or a field of it.
-type node struct{ layer, field int } // field is -1 for the layer itself
-
-func newPacketPage(app *App, rec *capture.Record) *packetPage {
-	return &packetPage{app: app, rec: rec, layers: rec.Layers(), folded: map[int]bool{}, at: node{0, -1}}
-}
-
-func (p *packetPage) Title() string { return words("packet at", p.rec.Point.String()) }
-
-func (p *packetPage) Update(tea.Msg) tea.Cmd { return nil }
-
-// nodes are the lines of the tree that are not folded away.
-func (p *packetPage) nodes() []node {
-	var out []node
-	for i, l := range p.layers {
-		out = append(out, node{i, -1})
-		for j := range l.Fields {
-			if !p.folded[i] {
-				out = append(out, node{i, j})
-			}
-		}
-	}
-	return out
-}
-
-// where is the place of the selected node among them.
-func (p *packetPage) where() int {
-	for i, n := range p.nodes() {
-		if n == p.at {
-			return i
-		}
-	}
-	return 0
-}
-
-// span says which bytes the node stands for; length is 0 when no whole ones do.
-func (p *packetPage) span(n node) (offset, length int) {
-	if n.layer >= len(p.layers) {
-		return 0, 0
-	}
-	l := p.layers[n.layer]
-	if n.field < 0 {
-		return l.Offset, l.Length
-	}
-	return l.Fields[n.field].Offset, l.Fields[n.field].Length
-}
-
-// holder is the node that says most about a byte: the smallest that has it, and
-// of those that are as small the first.
-func (p *packetPage) holder(b int) (node, bool) {
-	best, size, found := node{}, 0, false
-	for i, l := range p.layers {
-		for j := -1; j < len(l.Fields); j++ {
-			o, n := p.span(node{i, j})
-			if b >= o && b < o+n && (!found || n < size || n == size && best.field < 0) {
-				best, size, found = node{i, j}, n, true
-			}
-		}
-	}
-	return best, found
-}
-
-func (p *packetPage) move(by int) {
-	if p.inHex {
-		p.moveByte(by * perLine)
-		return
-	}
-	if all := p.nodes(); len(all) > 0 {
-		p.at = all[max(0, min(p.where()+by, len(all)-1))]
-	}
-}
-
-// moveByte goes through the bytes; what they belong to is selected with them.
-func (p *packetPage) moveByte(by int) {
-	p.byte = max(0, min(p.byte+by, len(p.rec.Data)-1))
-	if n, ok := p.holder(p.byte); ok {
-		p.at = n
-		delete(p.folded, n.layer)
-	}
-}
-
-func (p *packetPage) swap() tea.Cmd {
-	if p.inHex = !p.inHex && len(p.rec.Data) > 0; p.inHex {
-		p.byte, _ = p.span(p.at)
-		p.byte = max(0, min(p.byte, len(p.rec.Data)-1))
-	}
-	return nil
-}
-
-// fold closes or opens the layer that the selection is in.
-func (p *packetPage) fold() tea.Cmd {
-	if len(p.layers) > 0 && !p.inHex {
-		p.folded[p.at.layer] = !p.folded[p.at.layer]
-		p.at.field = -1
-	}
-	return nil
-}
-
-func (p *packetPage) foldAll() tea.Cmd {
-	open := false
-	for i := range p.layers {
-		open = open || !p.folded[i]
-	}
-	for i := range p.layers {
-		p.folded[i] = open
-	}
-	p.at.field, p.inHex = -1, false
-	return nil
-}
-
-// side moves within a line of bytes; in the tree it closes and opens layers.
-func (p *packetPage) side(by int) func() tea.Cmd {
-	return func() tea.Cmd {
-		switch {
-		case p.inHex:
-			p.moveByte(by)
-		case by > 0:
-			delete(p.folded, p.at.layer)
-		case p.at.field >= 0:
-			p.at.field = -1
-		default:
-			p.folded[p.at.layer] = true
-		}
-		return nil
-	}
-}
-
-func (p *packetPage) Tell() string {
-	if len(p.layers) == 0 {
-		return plural(len(p.rec.Data), "byte")
-	}
-	o, n := p.span(p.at)
-	what := p.layers[p.at.layer].Name
-	if p.at.field >= 0 {
-		what += " " + p.layers[p.at.layer].Fields[p.at.field].Name
-	}
-	place := "no bytes of its own"
-	switch {
-	case n == 1:
-		place = fmt.Sprintf("byte %d", o)
-	case n > 1:
-		place = fmt.Sprintf("bytes %d-%d", o, o+n-1)
-	}
-	s := kit.Safe(what) + ": " + place
-	if p.inHex {
-		s = fmt.Sprintf("at %d in ", p.byte) + s
-	}
-	return s
-}
-
-func (p *packetPage) Actions() []kit.Action {
-	own := []kit.Action{
-		{ID: "packet.fold", Binding: kit.Bind("enter", "fold or unfold"), Bar: 10, Run: p.fold},
-		{ID: "packet.foldall", Binding: kit.Bind("space", "fold or unfold all", " "), Bar: 12, Run: p.foldAll},
-		{ID: "packet.swap", Binding: kit.Bind("tab", "tree or bytes", "tab", "shift+tab"), Bar: 11, Run: p.swap},
-		{ID: "packet.left", Binding: kit.Bind("h/←", "left", "h", "left"), Quiet: true, Run: p.side(-1)},
-		{ID: "packet.right", Binding: kit.Bind("l/→", "right", "l", "right"), Quiet: true, Run: p.side(1)},
-	}
-	own = append(own, p.app.copyActions(func() (string, string) {
-		if p.at.layer < len(p.layers) && p.at.field >= 0 {
-			f := p.layers[p.at.layer].Fields[p.at.field]
-			return "the field", f.Value
-		}
-		return "the bytes", fmt.Sprintf("%x", p.rec.Data)
-	}, func() string { return fmt.Sprintf("%x", p.rec.Data) })...)
-	return append(own, kit.Moves(p.move, func() int { return len(p.nodes()) }, func() int { return p.height })...)
-}
+// beside is the width of the tree from which on the bytes stand beside it.
+const beside = 60
 
 // View draws the tree and the bytes, side by side where there is room.
 func (p *packetPage) View(th *kit.Theme, w, h int) string {
-	head := []string{"  " + kit.Cut(th.Dim.Render(p.rec.Time.Format("15:04:05.000000000")+"  ")+
-		th.Text.Render(kit.Safe(p.rec.Summary.Info)), w-3)}
+	head := p.head(th, w)
 	h -= len(head)
 	top := kit.Block(head, w, len(head)) + "\n"
 	if th.Plain {
 		return top + kit.Block(p.plain(w), w, h)
 	}
-	if left := w - hexWidth - 6; left >= 60 {
+	left := w - hexWidth - 6
+	if left >= beside {
 		p.height = h
-		hex := p.hex(th, h)
-		return top + kit.Block(kit.Columns(p.tree(th, left, h), hex, left+3), w, h)
+		hex := p.hex(th, p.on, h)
+		if len(p.sides) > 1 {
+			hex = p.bothHex(th, h)
+		}
+		return top + kit.Block(kit.Columns(p.tree(th, left, h, len(p.sides) > 1), hex, left+3), w, h)
 	}
-	below := max(4, min(h/3, len(p.rec.Data)/perLine+1))
-	p.height = h - below - 1
+	below := max(4, min(h/3, len(p.now().rec.Data)/perLine+1))
+	tree := h - below - 1
+	if p.height = tree; p.inHex {
+		p.height = below
+	}
 	title := map[bool]string{true: "▸ bytes ", false: "bytes "}[p.inHex]
 	rule := th.Line.Render("── ") + th.Dim.Render(title) + th.Line.Render(repeat("─", w-kit.Width(title)-3))
-	lines := append(kit.Columns(p.tree(th, w, p.height), make([]string, p.height), w), rule)
-	for _, l := range p.hex(th, below) {
+	lines := append(kit.Columns(p.tree(th, w, tree, false), make([]string, tree), w), rule)
+	for _, l := range p.hex(th, p.on, below) {
 		lines = append(lines, "  "+l)
 	}
 	return top + kit.Block(lines, w, h)
 }
 
-// tree draws h lines of it.
-func (p *packetPage) tree(th *kit.Theme, w, h int) []string {
+// head says what packet this is, and which of its sides is looked at.
+func (p *packetPage) head(th *kit.Theme, w int) []string {
+	s := p.now()
+	lines := []string{"  " + kit.Cut(th.Dim.Render(s.rec.Time.Format("15:04:05.000000000")+"  ")+th.Text.Render(kit.Safe(s.rec.Summary.Info)), w-3)}
+	if s.name == "" {
+		return lines
+	}
+	text := " "
+	for i := range p.sides {
+		style, mark := th.Dim, "  "
+		if i == p.on {
+			style, mark = th.Strong, "▸ "
+		}
+		text += style.Render(mark+p.sides[i].title()) + "  "
+	}
+	if len(p.sides) > 1 {
+		text += th.Dim.Render(p.sides[1].rec.Time.Sub(p.sides[0].rec.Time).String()+" in between, ") + th.Changed.Render("≠ changed, + added")
+	}
+	return append(lines, kit.Cut(text, w-1))
+}
+
+// tree draws h lines of it; with the values of both sides if both is true.
+func (p *packetPage) tree(th *kit.Theme, w, h int, both bool) []string {
 	all, at := p.nodes(), p.where()
 	p.top = max(min(p.top, at), at-h+1, 0)
 	var lines []string
 	for i := p.top; i < min(len(all), p.top+h); i++ {
-		lines = append(lines, p.treeLine(th, all[i], i == at, w))
+		lines = append(lines, p.treeLine(th, all[i], i == at && !p.stray, w, both))
 	}
 	return lines
 }
 
-func (p *packetPage) treeLine(th *kit.Theme, n node, selected bool, w int) string {
+func (p *packetPage) treeLine(th *kit.Theme, n node, selected bool, w int, both bool) string {
 	on := func(s lipgloss.Style) lipgloss.Style {
 		if selected {
 			return th.On(s)
@@ -244,57 +89,118 @@ func (p *packetPage) treeLine(th *kit.Theme, n node, selected bool, w int) strin
 		return s
 	}
 	mark := map[bool]string{true: "▌ ", false: "  "}[selected]
-	l := p.layers[n.layer]
+	s := p.now()
+	l := s.layers[n.layer]
 	if n.field < 0 {
 		sign := map[bool]string{true: "▸ ", false: "▾ "}[p.folded[n.layer]]
 		size := ""
 		if l.Length > 0 {
 			size = "  " + plural(l.Length, "byte")
 		}
+		if s.differ[n] != same {
+			size += ", " + s.name + " only"
+		}
 		name := kit.Safe(l.Name)
 		return on(th.Accent).Render(mark+sign+name) + on(th.Dim).Render(kit.Fit(size, max(0, w-4-kit.Width(name))))
 	}
 	f := l.Fields[n.field]
 	const label = 17
-	return on(th.Accent).Render(mark) + on(th.Dim).Render("    "+kit.Fit(kit.Safe(f.Name), label)) +
-		on(th.Text).Render(kit.Fit(kit.Safe(f.Value), max(0, w-6-label)))
+	name, value := th.Dim, th.Text
+	if s.differ[n] != same {
+		name, value = th.Changed, th.Changed
+	}
+	return on(th.Accent).Render(mark) + on(name).Render("  "+s.differ[n].String()+" "+kit.Fit(kit.Safe(f.Name), label)) +
+		on(value).Render(kit.Fit(p.values(n, w-6-label, both), max(0, w-6-label)))
 }
 
-// hex draws h lines of bytes; those of the selection stand in brackets.
-func (p *packetPage) hex(th *kit.Theme, h int) []string {
-	offset, length := p.span(p.at)
-	at := offset
-	if p.inHex {
-		at, h = p.byte, max(h, 1)
+// values is what a field says, and what the other side says where that is asked
+// for or differs.
+func (p *packetPage) values(n node, w int, both bool) string {
+	s := p.now()
+	text := kit.Safe(s.layers[n.layer].Fields[n.field].Value)
+	if len(p.sides) < 2 {
+		return text
 	}
-	row := at / perLine
-	last := max(0, (len(p.rec.Data)-1)/perLine)
-	p.hexTop = max(0, min(max(min(p.hexTop, row), row-h+1), last-h+1))
+	before, after := text, "-"
+	if o, ok := s.other[n]; ok {
+		after = kit.Safe(p.sides[1-p.on].layers[o.layer].Fields[o.field].Value)
+	}
+	if p.on == 1 {
+		before, after = after, before
+	}
+	half := (w - 3) / 2
+	switch {
+	case both && s.differ[n] == changed:
+		return kit.Fit(before, half) + " → " + after
+	case both:
+		return kit.Fit(before, half) + "   " + after
+	case s.differ[n] == changed && p.on == 0:
+		return text + "  → " + after
+	case s.differ[n] == changed:
+		return text + "  ← " + before
+	}
+	return text
+}
+
+// bothHex draws the bytes of both sides, one under the other.
+func (p *packetPage) bothHex(th *kit.Theme, h int) []string {
 	var lines []string
-	for r := p.hexTop; r <= min(last, p.hexTop+h-1); r++ {
-		lines = append(lines, p.hexLine(th, r*perLine, offset, offset+length))
+	room := max(1, (h-3)/2)
+	p.height = room
+	for i := range p.sides {
+		style := th.Dim
+		if i == p.on {
+			style = th.Strong
+		}
+		if i > 0 {
+			lines = append(lines, "")
+		}
+		lines = append(lines, style.Render(p.sides[i].title()))
+		lines = append(lines, p.hex(th, i, room)...)
+	}
+	if !p.inHex {
+		p.height = h
 	}
 	return lines
 }
 
-// hexLine is the line of the bytes from start on; those from a to b are marked.
-func (p *packetPage) hexLine(th *kit.Theme, start, a, b int) string {
-	data := p.rec.Data
+// hex draws h lines of the bytes of a side; those of the selection stand in
+// brackets, and signs before those that are not the same on the other side.
+func (p *packetPage) hex(th *kit.Theme, which, h int) []string {
+	s := &p.sides[which]
+	from, to := p.marked(s)
+	at := from
+	if p.inHex && which == p.on {
+		at, h = p.byte, max(h, 1)
+	}
+	row, top := at/perLine, &p.hexTop[which]
+	last := max(0, (len(s.rec.Data)-1)/perLine)
+	*top = max(0, min(max(min(*top, row), row-h+1), last-h+1))
+	var lines []string
+	for r := *top; r <= min(last, *top+h-1); r++ {
+		l := hexLine{th: th, side: s, from: from, to: to, cursor: -1}
+		if p.inHex && which == p.on {
+			l.cursor = p.byte
+		}
+		lines = append(lines, l.draw(r*perLine))
+	}
+	return lines
+}
+
+// hexLine is what stands in a line of bytes.
+type hexLine struct {
+	th       *kit.Theme
+	side     *side
+	from, to int // marked
+	cursor   int // -1 for none
+}
+
+// draw draws the line of the bytes from start on.
+func (l *hexLine) draw(start int) string {
+	data := l.side.rec.Data
 	var hex, text strings.Builder
 	for i := start; i <= start+perLine; i++ {
-		gap := " "
-		switch {
-		case b > a && i == a && i < start+perLine || b > a && i == start && i > a && i < b:
-			gap = "["
-		case b > a && i == b && i > start || i == start+perLine && i > a && i < b:
-			gap = "]"
-		}
-		inside := i >= a && i < b && i < len(data)
-		style := th.Text
-		if inside {
-			style = th.Changed
-		}
-		hex.WriteString(th.Changed.Render(gap))
+		hex.WriteString(l.th.Changed.Render(l.gap(i, start)))
 		if i == start+perLine {
 			break
 		}
@@ -302,9 +208,7 @@ func (p *packetPage) hexLine(th *kit.Theme, start, a, b int) string {
 			hex.WriteString("  ")
 			continue
 		}
-		if p.inHex && i == p.byte {
-			style = th.Cursor
-		}
+		style := l.style(i)
 		hex.WriteString(style.Render(fmt.Sprintf("%02x", data[i])))
 		c := "."
 		if data[i] >= 0x20 && data[i] < 0x7f {
@@ -312,23 +216,61 @@ func (p *packetPage) hexLine(th *kit.Theme, start, a, b int) string {
 		}
 		text.WriteString(style.Render(c))
 	}
-	return th.Dim.Render(fmt.Sprintf("%04x ", start)) + hex.String() + " " + text.String()
+	return l.th.Dim.Render(fmt.Sprintf("%04x ", start)) + hex.String() + " " + text.String()
+}
+
+func (l *hexLine) sign(i int) sign {
+	if i < len(l.side.bytes) {
+		return l.side.bytes[i]
+	}
+	return same
+}
+
+func (l *hexLine) style(i int) lipgloss.Style {
+	switch {
+	case i == l.cursor:
+		return l.th.Cursor
+	case i >= l.from && i < l.to || l.sign(i) != same:
+		return l.th.Changed
+	}
+	return l.th.Text
+}
+
+// gap is what stands before a byte.
+func (l *hexLine) gap(i, start int) string {
+	a, b, end := l.from, l.to, start+perLine
+	switch {
+	case b > a && i < end && (i == a || i == start && i > a && i < b):
+		return "["
+	case b > a && i > start && (i == b || i == end && i > a && i < b):
+		return "]"
+	case i < end:
+		return l.sign(i).String()
+	}
+	return " "
 }
 
 // plain tells the tree in lines, the selection first.
 func (p *packetPage) plain(w int) []string {
+	s := p.now()
 	lines := kit.Wrap("Selected "+p.Tell()+".", w)
-	if o, n := p.span(p.at); n > 0 && o+n <= len(p.rec.Data) {
-		lines = append(lines, kit.Wrap(fmt.Sprintf("Its bytes: % x.", p.rec.Data[o:o+n]), w)...)
+	if o, n := s.span(p.at); n > 0 && o+n <= len(s.rec.Data) {
+		lines = append(lines, kit.Wrap(fmt.Sprintf("Its bytes: % x.", s.rec.Data[o:o+n]), w)...)
 	}
 	all := p.nodes()
 	for _, n := range all[min(p.where(), len(all)):] {
-		l := p.layers[n.layer]
+		l := s.layers[n.layer]
 		if n.field < 0 {
 			lines = append(lines, kit.Cut(kit.Safe(l.Name)+".", w))
 			continue
 		}
-		lines = append(lines, kit.Wrap(kit.Safe(l.Fields[n.field].Name+" "+l.Fields[n.field].Value)+".", w)...)
+		text := l.Fields[n.field].Name + " " + l.Fields[n.field].Value
+		if o, ok := s.other[n]; ok && s.differ[n] == changed {
+			text += ", " + p.sides[1-p.on].name + " " + p.sides[1-p.on].layers[o.layer].Fields[o.field].Value
+		} else if s.differ[n] == added {
+			text += ", " + s.name + " only"
+		}
+		lines = append(lines, kit.Wrap(kit.Safe(text)+".", w)...)
 	}
 	return lines
 }
