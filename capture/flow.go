@@ -11,11 +11,33 @@ type flow struct {
 	// key when nothing rewrites it. The replies bear their mirror images, in the
 	// opposite order.
 	keys  []Key
-	steps []Translation // steps[i] makes keys[i+1] of keys[i]
+	steps []step // steps[i] makes keys[i+1] of keys[i]
 
 	groups     *group // that wait for sightings
-	room       [2]Key // for keys: few flows have more
-	newer, old *flow  // in flows, by their last use
+	keyRoom    [2]Key // few flows have more
+	stepRoom   [1]step
+	newer, old *flow // in flows, by their last use
+}
+
+// step is what a Translation tells beside the addresses.
+type step struct {
+	id         uint32
+	time       int64
+	dnat, snat *RuleRef
+}
+
+// translation is a Translation, as flows know it: it makes to of from.
+type translation struct {
+	from, to Key
+	step
+}
+
+func newTranslation(t *Translation) translation {
+	out := translation{from: keyOf(t.Original), to: keyOf(t.Reply.Mirror()), step: step{id: t.ID, dnat: t.DNAT, snat: t.SNAT}}
+	if !t.Time.IsZero() {
+		out.time = t.Time.UnixNano()
+	}
+	return out
 }
 
 // place says where in which flow a key stands.
@@ -53,11 +75,11 @@ func (f *flow) rules(reply bool, from, to int, src, dst bool) (out []*RuleRef) {
 		if reply {
 			dnat, snat = src, dst
 		}
-		if dnat && t.DNAT != nil {
-			out = append(out, t.DNAT)
+		if dnat && t.dnat != nil {
+			out = append(out, t.dnat)
 		}
-		if snat && t.SNAT != nil {
-			out = append(out, t.SNAT)
+		if snat && t.snat != nil {
+			out = append(out, t.snat)
 		}
 	}
 	return out
@@ -123,21 +145,26 @@ func (fs *flows) find(k Key, answer bool) place {
 func (fs *flows) make() *flow {
 	fs.ids++
 	f := &flow{id: fs.ids}
-	f.keys = f.room[:0]
+	f.keys, f.steps = f.keyRoom[:0], f.stepRoom[:0]
 	return f
 }
 
 // add makes f the owner of its keys; a former owner keeps its others.
 func (fs *flows) add(f *flow) {
-	for i, k := range f.keys {
-		c, swapped := canonical(k)
-		fs.byKey[c] = spot{f, int32(i), swapped}
+	for i := range f.keys {
+		fs.own(f, i)
 	}
 	fs.link(f)
 	fs.count++
 	for fs.count > fs.limit {
 		fs.remove(fs.oldest)
 	}
+}
+
+// own makes f the owner of one of its keys.
+func (fs *flows) own(f *flow, index int) {
+	c, swapped := canonical(f.keys[index])
+	fs.byKey[c] = spot{f, int32(index), swapped}
 }
 
 // remove forgets f. Its packets that wait for their partners stay with the
@@ -183,27 +210,51 @@ func (fs *flows) unlink(f *flow) {
 	}
 }
 
-// translate makes the flow that t tells of, with what is known of its way
-// before and behind. It returns the flows that it takes the place of. known is
-// the flow when nothing new is told but perhaps a rule.
-func (fs *flows) translate(t Translation) (f, known *flow, replaced []*flow) {
-	from, to := keyOf(t.Original), keyOf(t.Reply.Mirror())
-	before, hasBefore := fs.lookup(from)
-	after, hasAfter := fs.lookup(to)
-	if i := before.index(); hasBefore && !before.reply && i+1 < len(before.flow.keys) && before.flow.keys[i+1] == to {
-		k := before.flow
-		if k.steps[i].ID != t.ID {
-			k.number = 0 // the same addresses and ports, but a new connection
+// rival is the latest of what is known that contradicts t: a flow with the same
+// addresses and ports becomes, or comes of, something else. One of the two has
+// ended before the other began.
+func (fs *flows) rival(t *translation) *step {
+	var found *step
+	if p, ok := fs.lookup(t.from); ok {
+		if i := p.index(); i < len(p.flow.steps) && (p.reply || p.flow.keys[i+1] != t.to) {
+			found = &p.flow.steps[i]
 		}
-		k.steps[i] = t
-		return nil, k, nil
+	}
+	if p, ok := fs.lookup(t.to); ok {
+		if i := p.index() - 1; i >= 0 && (p.reply || p.flow.keys[i] != t.from) && (found == nil || p.flow.steps[i].time > found.time) {
+			found = &p.flow.steps[i]
+		}
+	}
+	return found
+}
+
+// translate makes the flow that t tells of, with what is known of its way
+// before and behind. It returns the flows that it takes the place of; f is nil
+// when nothing new is told but perhaps a rule, or when a known flow goes on.
+func (fs *flows) translate(t *translation) (f *flow, replaced []*flow) {
+	before, hasBefore := fs.lookup(t.from)
+	after, hasAfter := fs.lookup(t.to)
+	if i := before.index(); hasBefore && !before.reply {
+		k := before.flow
+		switch {
+		case i+1 < len(k.keys) && k.keys[i+1] == t.to && after.flow == k:
+			if k.steps[i].id != t.id {
+				k.number = 0 // the same addresses and ports, but a new connection
+			}
+			k.steps[i] = t.step
+			return nil, nil
+		case i+1 == len(k.keys) && !hasAfter:
+			k.keys, k.steps = append(k.keys, t.to), append(k.steps, t.step)
+			fs.own(k, i+1)
+			return nil, nil
+		}
 	}
 	f = fs.make()
 	if hasBefore && !before.reply {
 		i := before.index()
 		f.keys, f.steps = append(f.keys, before.flow.keys[:i]...), append(f.steps, before.flow.steps[:i]...)
 	}
-	f.keys, f.steps = append(f.keys, from, to), append(f.steps, t)
+	f.keys, f.steps = append(f.keys, t.from, t.to), append(f.steps, t.step)
 	if hasAfter && !after.reply && after.flow != before.flow {
 		i := after.index()
 		f.keys, f.steps = append(f.keys, after.flow.keys[i+1:]...), append(f.steps, after.flow.steps[i:]...)
@@ -214,11 +265,22 @@ func (fs *flows) translate(t Translation) (f, known *flow, replaced []*flow) {
 		}
 		replaced = append(replaced, p.flow)
 		// One that begins or ends here is a part of this one now.
-		if covers(f.keys, p.flow.keys) {
+		if covers(f.keys, p.flow.keys) && !p.flow.earlier(t) {
 			f.number = max(f.number, p.flow.number)
 		}
 	}
-	return f, nil, replaced
+	return f, replaced
+}
+
+// earlier says that f was a connection with the same addresses and ports that
+// became the same, and not the one that t tells of.
+func (f *flow) earlier(t *translation) bool {
+	for i := range f.steps {
+		if f.keys[i] == t.from && f.keys[i+1] == t.to && f.steps[i].id != t.id {
+			return true
+		}
+	}
+	return false
 }
 
 // covers says that all of part's keys are among keys, in either direction.

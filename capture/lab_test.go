@@ -203,7 +203,9 @@ func listen(t testing.TB) *listener {
 		case netfilter.FlowReset:
 			l.lost = e.Lost
 		case netfilter.FlowNew, netfilter.FlowPresent:
-			l.heard = append(l.heard, translation(e.Flow))
+			tr := translationOf(e.Flow)
+			tr.Time = e.Time
+			l.heard = append(l.heard, tr)
 		}
 	})
 	if err != nil {
@@ -225,7 +227,7 @@ func (l *listener) take() []Translation {
 	return heard
 }
 
-func translation(f netfilter.Flow) Translation {
+func translationOf(f netfilter.Flow) Translation {
 	tr := Translation{NS: "router", ID: f.ID,
 		Original: Tuple{f.Protocol, f.Original.Src, f.Original.Dst}, Reply: Tuple{f.Protocol, f.Reply.Src, f.Reply.Dst}}
 	if f.ChangesDestination() {

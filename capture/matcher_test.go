@@ -254,6 +254,38 @@ func TestMatcherReusedPort(t *testing.T) {
 	}
 }
 
+// A masqueraded port is given again, and conntrack has told of it before the
+// packets of the flow that had it are looked at.
+func TestMatcherPortReusedAhead(t *testing.T) {
+	at := func(us int) time.Time { return epoch.Add(time.Duration(us) * time.Microsecond) }
+	first := Translation{NS: "host", ID: 1, SNAT: snatRule, Time: at(5), Original: tuple("udp", "172.18.0.2:5000", "10.10.0.2:53"), Reply: tuple("udp", "10.10.0.2:53", "10.10.0.1:5000")}
+	second := Translation{NS: "host", ID: 2, SNAT: snatRule, Time: at(95), Original: tuple("udp", "172.18.0.3:5000", "10.10.0.2:53"), Reply: first.Reply}
+	third := second
+	third.Original, third.ID, third.Time = first.Original, 3, at(195)
+	inside := func(us int, host string) *Record {
+		return see(t, us, container, pkt{proto: "udp", src: host + ":5000", dst: "10.10.0.2:53", payload: "q"})
+	}
+	outside := func(us int) *Record {
+		return see(t, us, uplink, pkt{proto: "udp", src: "10.10.0.1:5000", dst: "10.10.0.2:53", payload: "q"})
+	}
+	packets := story{
+		inside(0, "172.18.0.2"), outside(10), inside(90, "172.18.0.3"), outside(100), inside(190, "172.18.0.2"), outside(200),
+	}
+	const how = " src,ip_checksum,checksum postrouting"
+	want := []string{"1 original c1:eth0@0>host:up0@10" + how, "2 original c1:eth0@90>host:up0@100" + how, "3 original c1:eth0@190>host:up0@200" + how}
+	for name, s := range map[string]story{
+		"ahead":             append(story{first, second, third}, packets...),
+		"in time":           {first, packets[0], packets[1], second, packets[2], packets[3], third, packets[4], packets[5]},
+		"a dump comes late": {first, packets[0], packets[1], second, first, packets[2], packets[3], third, packets[4], packets[5]},
+		"behind":            {packets[0], packets[1], first, packets[2], packets[3], second, packets[4], packets[5], third},
+	} {
+		m := NewMatcher(container, uplink)
+		if got := s.play(m); !slices.Equal(got, want) || m.Unmatched() != 0 {
+			t.Errorf("%s: got\n%s\n%d unmatched", name, strings.Join(got, "\n"), m.Unmatched())
+		}
+	}
+}
+
 func TestMatcherMemoryIsBounded(t *testing.T) {
 	m := NewMatcher(uplink, container)
 	rec := see(t, 0, uplink, pkt{proto: "udp", src: "10.0.0.1:1", dst: "10.0.0.2:2"})

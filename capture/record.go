@@ -143,6 +143,11 @@ type Translation struct {
 	// DNAT and SNAT are the rules that rewrote the destination and the source;
 	// nil where there is none or none could be named.
 	DNAT, SNAT *RuleRef
+	// Time is when conntrack told of it, by the clock of the packets: the flow
+	// began before. It keeps a flow that has got the addresses and ports of one
+	// that ended from taking the packets of that one, when these are looked at
+	// late. Zero stands for before all packets that are not yet seen.
+	Time time.Time
 }
 
 // Tuple is one direction of a flow. For ICMP both ports are the identifier.

@@ -33,6 +33,7 @@ type tracker struct {
 	numbers  int   // of flows given so far
 	free     *group
 	done     []*group // complete, to be told
+	later    later
 	lone     uint64
 
 	points   []Point
@@ -42,7 +43,7 @@ type tracker struct {
 func newTracker(points []Point) tracker {
 	t := tracker{
 		patience: patience, groups: map[invariants]*group{}, numbered: map[Point]uint16{},
-		flows: flows{byKey: map[Key]spot{}, limit: maxFlows},
+		flows: flows{byKey: map[Key]spot{}, limit: maxFlows}, later: later{keys: map[Key]int{}},
 	}
 	for _, p := range points {
 		t.number(p)
@@ -90,6 +91,7 @@ func (h *Headers) answers() bool {
 // see takes the next sighting.
 func (m *tracker) see(s *sighting) {
 	m.expire(s.Time)
+	m.mature(m.now)
 	k, ok := flowKey(&s.Brief)
 	if !ok {
 		return
@@ -186,37 +188,6 @@ func (m *tracker) recycle(g *group) {
 	m.free = g
 }
 
-// translate tells of a flow that NAT rewrites.
-func (m *tracker) translate(t Translation) {
-	f, known, replaced := m.flows.translate(t)
-	if known != nil {
-		return
-	}
-	var early []sighting
-	for _, old := range replaced {
-		for g := old.groups; g != nil; {
-			next := g.nextOf
-			if !g.emitted {
-				early = append(early, g.seen...)
-				m.drop(g)
-				m.recycle(g)
-			}
-			g = next
-		}
-		if covers(f.keys, old.keys) {
-			m.flows.remove(old)
-		}
-	}
-	m.flows.add(f)
-	slices.SortStableFunc(early, func(a, b sighting) int { return cmp.Compare(a.Time, b.Time) })
-	for i := range early {
-		s := &early[i]
-		k, _ := flowKey(&s.Brief)
-		m.sight(s, m.flows.find(k, s.Innermost().answers() && !s.isError()))
-	}
-	m.expire(m.now)
-}
-
 // expire moves packet time on, and ends the waiting of what waited too long by
 // then, and of the oldest when there is no room for one more.
 func (m *tracker) expire(now int64) {
@@ -247,6 +218,7 @@ func (m *tracker) finish(g *group) {
 }
 
 func (m *tracker) flush() {
+	m.mature(endOfTime)
 	for st := range m.waiting {
 		for m.waiting[st].oldest != nil {
 			m.finish(m.waiting[st].oldest)

@@ -28,6 +28,7 @@ type follower struct {
 	// journeys, when set before run, tells of every packet's way.
 	journeys *capture.Journeys
 	nat      *translator
+	taken    uint64 // serial of the last record
 	notices  chan string
 }
 
@@ -97,6 +98,7 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 				return
 			}
 			b.records = records
+			f.taken = records[len(records)-1].Serial
 			for _, r := range records {
 				b.rewrites = append(b.rewrites, f.matcher.Add(r)...)
 				f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Add(r) })
@@ -105,6 +107,9 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 			b.notices = []string{text}
 		case now := <-ticker.C:
 			f.learn(ctx, &b)
+			if _, end := f.session.Store().Span(); end > f.taken+1 {
+				break // time goes by the packets that wait to be taken
+			}
 			// What is on its way through the rings is not late yet.
 			b.rewrites = append(b.rewrites, f.matcher.Advance(now.Add(-tick))...)
 			f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Advance(now.Add(-tick)) })

@@ -43,8 +43,8 @@ type natSpace struct {
 	attr  *attributor // of who calls take
 
 	mu      sync.Mutex
-	pending []netfilter.Flow
-	spare   []netfilter.Flow
+	pending []netfilter.FlowEvent
+	spare   []netfilter.FlowEvent
 	dropped int // flows for which there was no room
 }
 
@@ -96,7 +96,7 @@ func (s *natSpace) learn(e netfilter.FlowEvent, notice func(string)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if len(s.pending) < maxPending {
-			s.pending = append(s.pending, e.Flow)
+			s.pending = append(s.pending, e)
 			return
 		}
 		if s.dropped++; s.dropped == 1 {
@@ -116,7 +116,8 @@ func (t *translator) take(ctx context.Context) (out []capture.Translation) {
 		s.pending, s.spare = s.spare[:0], flows
 		s.mu.Unlock()
 		for i := range flows {
-			if tr, ok := s.attr.translation(ctx, flows[i]); ok {
+			if tr, ok := s.attr.translation(ctx, flows[i].Flow); ok {
+				tr.Time = flows[i].Time
 				out = append(out, tr)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
@@ -31,6 +32,9 @@ const (
 type FlowEvent struct {
 	Kind FlowEventKind
 	Flow Flow // not with FlowReset and FlowSynced
+	// Time, of WatchNAT, is when the event was taken from the kernel, or before
+	// the dump that the flow was found in began.
+	Time time.Time
 	// Lost counts, with FlowReset, how often the kernel has dropped events since
 	// the watch began: 0 for the first one.
 	Lost int

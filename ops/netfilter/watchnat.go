@@ -130,6 +130,7 @@ func (w *NATWatch) drain(fd uintptr) (n int, err error) {
 
 // dump tells of the flows that there are.
 func (w *NATWatch) dump() error {
+	began := time.Now()
 	flows, err := natFlows(w.ctx, w.path)
 	if err != nil {
 		return err
@@ -140,7 +141,7 @@ func (w *NATWatch) dump() error {
 		w.f(FlowEvent{Kind: FlowReset})
 	}
 	for i := range flows {
-		w.f(FlowEvent{Kind: FlowPresent, Flow: flows[i]})
+		w.f(FlowEvent{Kind: FlowPresent, Flow: flows[i], Time: began})
 	}
 	w.f(FlowEvent{Kind: FlowSynced})
 	return nil
@@ -172,11 +173,11 @@ func (w *NATWatch) lose() {
 
 // tell hands on the events in the first n messages. mu is held.
 func (w *NATWatch) tell(n int) {
-	s := w.socket
+	s, now := w.socket, time.Now()
 	for i := range n {
 		eachMessage(s.buffers[i][:s.messages[i].n], func(body []byte) {
 			if flow, ok := natFlow(body); ok {
-				w.f(FlowEvent{Kind: FlowNew, Flow: flow})
+				w.f(FlowEvent{Kind: FlowNew, Flow: flow, Time: now})
 			}
 		})
 	}
