@@ -176,10 +176,13 @@ func TestWhole(t *testing.T) {
 func TestJournalLost(t *testing.T) {
 	before := state(t)
 	for _, s := range subjects() {
-		if s.on != nil || s.name == "ipvlan" || s.name == "host" {
+		if s.on != nil || s.name == "host" { // the rest of the journal is lost, too; and host makes nothing
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
+			if s.name == "ipvlan" {
+				needIpvlan(t, s)
+			}
 			run(t, s.settings)
 			if err := os.RemoveAll(ops.JournalDir); err != nil {
 				t.Fatal(err)

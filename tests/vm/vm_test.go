@@ -39,6 +39,9 @@ var modules = []string{
 	"nf_conntrack_netlink",
 }
 
+// crashTests are the rows of the crash matrix.
+var crashTests = []string{"TestFailureAtEveryStep", "TestKillAtEveryStep", "TestDiskFull", "TestJournalLost", "TestScript", "TestWhole"}
+
 // command is what tests/vm/init runs.
 type command struct {
 	Args []string `json:"args"`
@@ -54,21 +57,23 @@ func TestModes(t *testing.T) {
 	dir := t.TempDir()
 	var m image
 	m.modules(t, tree, modules...)
-	for _, tool := range []string{"ip", "bridge", "nft"} {
+	for _, tool := range []string{"ip", "bridge", "nft", "sysctl", "sh", "ps", "find", "grep", "sort", "true"} {
 		m.program(t, sandboxtest.Tool(t, tool))
 	}
 	m.file(t, "/init", build(t, dir, "init", "build", "./init"))
 	m.file(t, "/bin/vethscope", build(t, dir, "vethscope", "build", "vethscope/cmd/vethscope"))
 	m.file(t, "/modes.test", build(t, dir, "modes.test", "test", "-c", "vethscope/tests/modes"))
 	m.file(t, "/crash.test", build(t, dir, "crash.test", "test", "-c", "vethscope/tests/crash"))
+	m.file(t, "/labs.test", build(t, dir, "labs.test", "test", "-c", "vethscope/tests/labs"))
 	for _, d := range []string{"dev", "proc", "sys", "tmp", "run", "etc", "var"} {
 		m.dirs(d)
 	}
 	commands := []command{
 		// In sandboxes, as everywhere, but with nothing skipped.
 		{[]string{"/modes.test", "-test.v"}, []string{"CI=true", "VETHSCOPE_TEST_IPVLAN=require"}},
-		{[]string{"/crash.test", "-test.v", "-test.run", "^(TestFailureAtEveryStep|TestKillAtEveryStep|TestWhole)$/^ipvlan$"},
+		{[]string{"/crash.test", "-test.v", "-test.run", "^(" + strings.Join(crashTests, "|") + ")$/^ipvlan$"},
 			[]string{"CI=true", "VETHSCOPE_TEST_IPVLAN=require"}},
+		{[]string{"/labs.test", "-test.v", "-test.run", "^TestBuiltIn$/^ipvlan"}, []string{"CI=true"}},
 		// On the machine itself, as root.
 		{[]string{"/bin/vethscope", "--host", "create", "ipvlan", "iv", "--subnet", "10.0.1.0/24", "--submode", "l3s"}, nil},
 		{[]string{"/bin/vethscope", "prove", "iv"}, nil},
@@ -172,8 +177,12 @@ func judge(t *testing.T, out string, commands []command) {
 			t.Errorf("the machine did not say %q", line)
 		}
 	}
-	for _, test := range []string{"TestC7IpvlanL2", "TestC8IpvlanL3"} {
-		if !strings.Contains(out, "--- PASS: "+test) {
+	want := []string{"TestC7IpvlanL2", "TestC8IpvlanL3", "TestBuiltIn/ipvlan-l2", "TestBuiltIn/ipvlan-l3"}
+	for _, row := range crashTests {
+		want = append(want, row+"/ipvlan")
+	}
+	for _, test := range want {
+		if !strings.Contains(out, "--- PASS: "+test+" (") {
 			t.Errorf("%s did not pass", test)
 		}
 	}
