@@ -37,7 +37,7 @@ func newCreateOverlayCmd(g *global) *cobra.Command {
 	flags.IntVar(&o.VNI, "vni", 4097, "the network's number in every packet, 1 to 16777215")
 	flags.IntVar(&o.Port, "port", 4789, "UDP port of the outer packets")
 	flags.StringVar(&o.Learning, "learning", "static", "how hosts learn where a container is: static or multicast")
-	flags.BoolVar(&o.GwBridge, "gwbridge", false, "a second leg for each container, to the world outside")
+	flags.BoolVar(&o.GwBridge, "gwbridge", false, "a second leg for each container, to the world outside (IPv4 only)")
 	flags.StringVar(&o.Underlay, "underlay", "", "IPv4 subnet between the hosts (default: a free one)")
 	flags.IntVar(&o.UnderlayMTU, "underlay-mtu", 1500, "of the network between the hosts; inside it is 50 less")
 	flags.StringVar(&o.Join, "join", "", "the overlay whose hosts to use")

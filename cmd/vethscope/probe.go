@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -88,6 +89,12 @@ func newPingCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := tableOrJSON(output); err != nil {
+				return err
+			}
+			if o.Count < 1 {
+				return usageError{fmt.Errorf("ping: count %d: give 1 to 65535", o.Count)}
+			}
 			dst, err := resolve(cmd.Context(), ns, args[0])
 			if err != nil {
 				return fmt.Errorf("ping: %w", err)
@@ -104,7 +111,7 @@ func newPingCmd() *cobra.Command {
 			}
 			res, err := probe.Ping(cmd.Context(), path, dst, o)
 			if err != nil {
-				return fmt.Errorf("ping %s from %s: %w", dst, ns, err)
+				return probeError("ping", ns, err)
 			}
 			if output == "json" {
 				if err := writeJSON(out, res); err != nil {
@@ -131,22 +138,30 @@ func newPingCmd() *cobra.Command {
 func newGetCmd() *cobra.Command {
 	var ns, output string
 	cmd := &cobra.Command{
-		Use:     "get [-n NAMESPACE] URL",
-		Short:   "Make an HTTP request from a namespace",
-		Example: "  vethscope get -n outside http://10.10.0.1:8080/",
+		Use:   "get [-n NAMESPACE] URL",
+		Short: "Make an HTTP request from a namespace, or send a datagram",
+		Long: "An http:// URL is asked for; to udp://ADDRESS:PORT one datagram is sent, and its answer printed.\n" +
+			"Containers go by their names, too.",
+		Example: "  vethscope get -n outside http://10.10.0.1:8080/\n  vethscope get -n outside udp://10.10.0.1:5353",
 		Args:    exactArgs("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := nsPath(ns)
 			if err != nil {
 				return err
 			}
+			if err := tableOrJSON(output); err != nil {
+				return err
+			}
 			target, err := resolveURL(cmd.Context(), ns, args[0])
 			if err != nil {
 				return fmt.Errorf("get %s: %w", args[0], err)
 			}
+			if dst, udp := strings.CutPrefix(target, "udp://"); udp {
+				return exchange(cmd, ns, path, strings.TrimSuffix(dst, "/"), output)
+			}
 			res, err := probe.Get(cmd.Context(), path, target, probe.GetOptions{})
 			if err != nil {
-				return fmt.Errorf("get %s from %s: %w", args[0], ns, err)
+				return probeError("get", ns, err)
 			}
 			if output == "json" {
 				return writeJSON(cmd.OutOrStdout(), res)
@@ -163,12 +178,26 @@ func newGetCmd() *cobra.Command {
 	return cmd
 }
 
+// exchange sends a datagram and prints the answer.
+func exchange(cmd *cobra.Command, ns, path, dst, output string) error {
+	res, err := probe.Exchange(cmd.Context(), path, dst, probe.ExchangeOptions{})
+	if err != nil {
+		return probeError("get", ns, err)
+	}
+	if output == "json" {
+		return writeJSON(cmd.OutOrStdout(), res)
+	}
+	fmt.Fprint(cmd.OutOrStdout(), printable(res.Body))
+	return nil
+}
+
 func newServeCmd() *cobra.Command {
 	var ns string
+	var udp bool
 	cmd := &cobra.Command{
 		Use:     "serve [-n NAMESPACE] [ADDRESS:]PORT",
-		Short:   "Answer HTTP requests in a namespace, telling who asked",
-		Example: "  vethscope serve -n web-1 80",
+		Short:   "Answer HTTP requests, or datagrams, in a namespace, telling who asked",
+		Example: "  vethscope serve -n web-1 80\n  vethscope serve -n web-1 --udp 53",
 		Args:    exactArgs("PORT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := nsPath(ns)
@@ -176,18 +205,57 @@ func newServeCmd() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
+			if udp {
+				s, err := probe.ServeUDP(cmd.Context(), path, args[0], probe.ServeOptions{Name: ns, OnRequest: func(r probe.Request) {
+					fmt.Fprintf(out, "%s sent a datagram\n", r.Client)
+				}})
+				if err != nil {
+					return serveError(args[0], ns, err)
+				}
+				fmt.Fprintf(out, "answering datagrams on %s in %s (ctrl+c ends it)\n", s.Addr(), ns)
+				return s.Wait()
+			}
 			s, err := probe.Serve(cmd.Context(), path, args[0], probe.ServeOptions{Name: ns, OnRequest: func(r probe.Request) {
 				fmt.Fprintf(out, "%s asked %s: %s %s\n", r.Client, r.Local, printable(r.Method), printable(r.Path))
 			}})
 			if err != nil {
-				return fmt.Errorf("serve %s in %s: %w", args[0], ns, err)
+				return serveError(args[0], ns, err)
 			}
 			fmt.Fprintf(out, "serving HTTP on %s in %s (ctrl+c ends it)\n", s.Addr(), ns)
 			return s.Wait()
 		},
 	}
 	nsFlag(cmd, &ns)
+	cmd.Flags().BoolVar(&udp, "udp", false, "answer datagrams instead")
 	return cmd
+}
+
+// tableOrJSON refuses other forms of output.
+func tableOrJSON(output string) error {
+	if output != "table" && output != "json" {
+		return usageError{fmt.Errorf("-o %s: must be table or json", output)}
+	}
+	return nil
+}
+
+// probeError says where a probe was sent from, which does not matter where it was
+// never sent, for what the user gave.
+func probeError(command, ns string, err error) error {
+	if input, ok := errors.AsType[*probe.InputError](err); ok {
+		return usageError{fmt.Errorf("%s: %w", command, input)}
+	}
+	return fmt.Errorf("from %s: %w", ns, err)
+}
+
+// serveError says where a server was not started, and why.
+func serveError(addr, ns string, err error) error {
+	if input, ok := errors.AsType[*probe.InputError](err); ok {
+		return usageError{fmt.Errorf("serve: %w", input)}
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // the address has been said
+	}
+	return fmt.Errorf("serve %s in %s: %w", addr, ns, err)
 }
 
 // printable takes out of text from outside what could act on the terminal; its

@@ -27,8 +27,8 @@ func newProveCmd() *cobra.Command {
 			return exactArgs("NAME")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != "table" && output != "json" {
-				return usageError{fmt.Errorf("-o %s: must be table or json", output)}
+			if err := tableOrJSON(output); err != nil {
+				return err
 			}
 			name, belongs, err := whatToProve(cmd, args, file)
 			if err != nil {

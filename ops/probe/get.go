@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,10 +107,15 @@ func targetURL(raw string) (*url.URL, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "parse "))
+		return nil, badInput("%s", strings.TrimPrefix(err.Error(), "parse "))
 	}
 	if u.Scheme != "http" {
-		return nil, fmt.Errorf("%q: only http is spoken here", raw)
+		return nil, badInput("%q: only http is spoken here", raw)
+	}
+	if port := u.Port(); port != "" {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return nil, badInput("port %q: give a number from 0 to 65535", port)
+		}
 	}
 	host, err := literal(u.Hostname())
 	if err != nil {

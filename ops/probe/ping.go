@@ -75,13 +75,13 @@ func (o PingOptions) withDefaults() (PingOptions, error) {
 	}
 	switch {
 	case o.Count < 0 || o.Count > 65535:
-		return o, fmt.Errorf("count %d: give 1 to 65535", o.Count)
+		return o, badInput("count %d: give 1 to 65535", o.Count)
 	case o.Size < 0 || o.Size > maxPingSize:
-		return o, fmt.Errorf("size %d: give 1 to %d", o.Size, maxPingSize)
+		return o, badInput("size %d: give 1 to %d", o.Size, maxPingSize)
 	case o.TTL < 0 || o.TTL > 255:
-		return o, fmt.Errorf("ttl %d: give 1 to 255", o.TTL)
+		return o, badInput("ttl %d: give 1 to 255", o.TTL)
 	case o.Interval < 0 || o.Timeout < 0:
-		return o, errors.New("interval and timeout cannot be negative")
+		return o, badInput("interval and timeout cannot be negative")
 	}
 	return o, nil
 }

@@ -17,6 +17,16 @@ import (
 	"vethscope/ops/netns"
 )
 
+// InputError is the fault of what the caller gave, not of the network: an address
+// that is none, a number out of its range.
+type InputError struct{ Message string }
+
+func (e *InputError) Error() string { return e.Message }
+
+func badInput(format string, args ...any) error {
+	return &InputError{fmt.Sprintf(format, args...)}
+}
+
 // nameOf is what to call the namespace that path opens.
 func nameOf(path string) string {
 	if name, ok := strings.CutPrefix(path, netns.Dir+"/"); ok {
@@ -48,7 +58,7 @@ func literal(host string) (string, error) {
 		return "127.0.0.1", nil
 	}
 	if _, err := netip.ParseAddr(host); err != nil {
-		return "", fmt.Errorf("%q is not an IP address, and names are not resolved here", host)
+		return "", badInput("%q is not an IP address, and names are not resolved here", host)
 	}
 	return host, nil
 }

@@ -90,7 +90,7 @@ func listenAddr(addr string) (string, error) {
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "", fmt.Errorf("address %q: give host:port", addr)
+		return "", badInput("address %q: give host:port", addr)
 	}
 	if host != "" {
 		if host, err = literal(host); err != nil {
@@ -98,7 +98,7 @@ func listenAddr(addr string) (string, error) {
 		}
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", fmt.Errorf("port %q: give a number from 0 to 65535", port)
+		return "", badInput("port %q: give a number from 0 to 65535", port)
 	}
 	return net.JoinHostPort(host, port), nil
 }

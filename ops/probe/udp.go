@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,7 +95,7 @@ func (s *UDPServer) Close() error {
 
 // ExchangeOptions are those of Exchange.
 type ExchangeOptions struct {
-	Timeout time.Duration // for an answer; 0 means 1 s
+	Timeout time.Duration // for an answer; 0 means 5 s
 }
 
 // Reply is the answer to a datagram. Text in it comes from outside.
@@ -104,20 +106,27 @@ type Reply struct {
 	Elapsed    time.Duration  `json:"elapsed_ns"`
 }
 
-// Exchange sends one datagram from the namespace that nsPath opens to dst,
-// "address:port", and waits for one back. A port that nobody listens on is an
-// error where the other side says so, ECONNREFUSED. Exchange may be called
-// concurrently.
+// sendAgain is after how long a datagram is taken for lost, as one is that comes
+// before the neighbours on its way have answered.
+const sendAgain = 300 * time.Millisecond
+
+// Exchange sends a datagram from the namespace that nsPath opens to dst,
+// "address:port", and waits for one back; until then it sends it again every
+// 300 ms. A port that nobody listens on is an error where the other side says so,
+// ECONNREFUSED. Exchange may be called concurrently.
 func Exchange(ctx context.Context, nsPath, dst string, o ExchangeOptions) (Reply, error) {
 	host, port, err := net.SplitHostPort(dst)
 	if err != nil {
-		return Reply{}, fmt.Errorf("udp %s: give address:port", dst)
+		return Reply{}, badInput("udp %s: give address:port", dst)
 	}
 	if host, err = literal(host); err != nil {
 		return Reply{}, fmt.Errorf("udp %s: %w", dst, err)
 	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return Reply{}, badInput("udp %s: give a port from 0 to 65535", dst)
+	}
 	if o.Timeout == 0 {
-		o.Timeout = time.Second
+		o.Timeout = 5 * time.Second
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("no answer within %s", o.Timeout))
 	defer cancel()
@@ -135,13 +144,19 @@ func exchange(ctx context.Context, nsPath, dst string) (Reply, error) {
 		return Reply{}, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	r := Reply{LocalAddr: addrPort(conn.LocalAddr()), RemoteAddr: addrPort(conn.RemoteAddr())}
 	buf := make([]byte, maxDatagram)
-	n := 0
-	if _, err = conn.Write([]byte("Who is there?\n")); err == nil {
-		n, err = conn.Read(buf)
+	for {
+		if _, err := conn.Write([]byte("Who is there?\n")); err != nil {
+			return r, err
+		}
+		conn.SetReadDeadline(time.Now().Add(sendAgain))
+		n, err := conn.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		r.Body, r.Elapsed = strings.ToValidUTF8(string(buf[:n]), "?"), time.Since(began)
+		return r, err
 	}
-	r.Body, r.Elapsed = strings.ToValidUTF8(string(buf[:n]), "?"), time.Since(began)
-	return r, err
 }

@@ -103,6 +103,28 @@ func TestIsolation(t *testing.T) {
 		never vethscope ping -c 1 -n web-1 172.19.0.2`).must(t)
 }
 
+// TestDatagrams: by hand, through a published UDP port, by address and by name.
+func TestDatagrams(t *testing.T) {
+	r := inSandbox(t, never+`
+		vethscope create bridge web --containers 2 --subnet 172.18.0.0/24 --ipv6 fd18::/64 --publish 5353:53/udp@2 >/dev/null
+		vethscope serve -n web-2 --udp 53 > /run/heard & server=$!
+		until grep -q answering /run/heard; do sleep 0.05; done
+		vethscope get -n outside udp://10.10.0.1:5353
+		vethscope get -n outside 'udp://[fd10:10::1]:5353'
+		vethscope get -n web-1 udp://web-2:53 -o json
+		never vethscope get -n web-1 udp://web-2:54
+		kill $server; wait $server || true
+		grep -c 'sent a datagram' /run/heard`).must(t)
+	for _, want := range []string{"This is web-2.\nYou come from 10.10.0.2:", "You come from [fd10:10::2]:", `"remote": "172.18.0.3:53"`} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("no %q in\n%s", want, r.out)
+		}
+	}
+	if !oneLine(r.errout) || !strings.Contains(r.errout, "from web-1: udp 172.18.0.3:54: ") || !strings.Contains(r.errout, "refused") {
+		t.Errorf("a port that nobody listens on: %q", r.errout)
+	}
+}
+
 // TestNames: other programs find the names, too; the machine's resolv.conf is as
 // it was, and a killed create leaves no server behind.
 func TestNames(t *testing.T) {
@@ -160,7 +182,10 @@ func TestNamesWithoutResolvConf(t *testing.T) {
 func TestBadNetworks(t *testing.T) {
 	r := inSandbox(t, `vethscope create bridge web --subnet 172.18.0.0/24 >/dev/null
 		for line in 'connect web nobody' 'connect nothing web-1' 'connect web web-1' 'connect web' 'disconnect web web-1' \
-			'add nothing' 'add web --containers 0' 'add web --containers 254' 'ping -n web-1 nobody' 'ping nobody' 'get -n web-1 http://nobody/'; do
+			'add nothing' 'add web --containers 0' 'add web --containers 254' 'ping -n web-1 nobody' 'ping nobody' 'get -n web-1 http://nobody/' \
+			'ping -n web-1 -c 0 172.18.0.1' 'ping -n web-1 -s 70000 172.18.0.1' 'ping -n web-1 -t 300 172.18.0.1' 'ping -n web-1 -i -1s 172.18.0.1' \
+			'ping -o xml 172.18.0.1' 'get -o xml http://172.18.0.1/' 'get ftp://172.18.0.1/' 'get http://172.18.0.1:99999/' 'get http://[' \
+			'get udp://172.18.0.1' 'get udp://172.18.0.1:x' 'get udp://172.18.0.1:70000' 'serve x' 'serve -n web-1 web-1:80' 'serve --udp 70000'; do
 			vethscope $line >/dev/null 2>/run/err; echo "$? $(wc -l < /run/err) $line"
 		done`).must(t)
 	for _, l := range strings.Split(strings.TrimSpace(r.out), "\n") {

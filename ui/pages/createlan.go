@@ -46,7 +46,7 @@ func NewOverlay(app *App) kit.Page {
 		text("vni", "VNI", "the network's number in the VXLAN header", "4097"),
 		text("port", "UDP port", "4789 is IANA's; the kernel's own default is 8472", "4789"),
 		choice("learning", "Learning", "static: they are told who is where; multicast: they ask", "static", "multicast"),
-		choice("gwbridge", "Gateway leg", "a second link of each that leads to the world outside", no, yes),
+		choice("gwbridge", "Gateway leg", "a second link of each, to the world outside (IPv4 only)", no, yes),
 		text("underlay", "Underlay", "the subnet between the hosts; empty for a free one", ""),
 		text("underlay_mtu", "Underlay MTU", "50 bytes less of it are left inside", "1500"))
 }
