@@ -15,6 +15,7 @@ import (
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
+	"vethscope/capture/filter"
 	"vethscope/ops/sandbox/sandboxtest"
 )
 
@@ -155,6 +156,34 @@ func TestConversationKinds(t *testing.T) {
 	c.Add(recordOf(lldp, uplink, 99))
 	if n := c.Counts(); n.Packets != n.Addressed+1 {
 		t.Errorf("%+v", n)
+	}
+}
+
+// TestConversationFilters: each finds the packets of its conversation, and of
+// those with ports no others.
+func TestConversationFilters(t *testing.T) {
+	var records []*Record
+	for i, s := range append(corpus(t), sample{"tcp in vxlan", vxlan(t, 4789, 77, corpus(t)[4].data), ""}) {
+		// pcap-filter(7) does not look behind these.
+		if s.name != "qinq" && !strings.HasPrefix(s.name, "ipv6 ") {
+			records = append(records, recordOf(s.data, uplink, i))
+		}
+	}
+	c := converse(records...)
+	for _, one := range c.Snapshot(0, nil) {
+		f, err := filter.ParseDisplay(one.Filter())
+		if err != nil {
+			t.Errorf("%s: %s: %v", line(&one), one.Filter(), err)
+			continue
+		}
+		for _, r := range records {
+			b := r.Brief(0)
+			of, ok := c.Of(&b)
+			mine, passes := ok && of.Number == one.Number, f.Match(r.Subject(false, 0))
+			if mine != passes && (mine || one.Streams() && of.Tunnel == one.Tunnel) {
+				t.Errorf("%s of %s: %v for %s", one.Filter(), line(&one), passes, r.Summary.Info)
+			}
+		}
 	}
 }
 

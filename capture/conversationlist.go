@@ -122,6 +122,9 @@ func (c *Conversations) unlink(i int32) {
 
 // Tell links the conversations of a flow that was rewritten, before and after.
 func (c *Conversations) Tell(r *Rewrite) {
+	if b, a := &r.Before, &r.After; b.Src == a.Src && b.Dst == a.Dst && b.ID == a.ID {
+		return // routed, not rewritten
+	}
 	n := 2 * r.Flow
 	if r.Direction == Reply {
 		n++
@@ -239,6 +242,22 @@ func (w *way) traffic(now, first int64) Traffic {
 	t := Traffic{Packets: w.packets, Bytes: w.bytes, Again: uint64(w.order.again), Late: uint64(w.order.late)}
 	t.PacketRate, t.ByteRate = w.rates(now, first)
 	return t
+}
+
+// Of is the conversation that a packet belongs to which was seen last of it; ok
+// is false when it belongs to none.
+func (c *Conversations) Of(b *Brief) (found Conversation, ok bool) {
+	h := b.Innermost()
+	if h.Key.Version == 0 {
+		return found, false
+	}
+	var key conversationKey
+	key.set(b, h)
+	i, ok := c.byKey[key]
+	if !ok {
+		return found, false
+	}
+	return c.told(&c.convs[i], c.now), true
 }
 
 // Sides are what each point saw of the conversation with this number, in the

@@ -24,6 +24,8 @@ type readFlags struct {
 	rewrites bool
 	journeys bool
 	about    bool
+	talks    bool   // conversations
+	follow   string // the conversation whose contents are shown
 }
 
 func newReadCmd() *cobra.Command {
@@ -34,8 +36,9 @@ func newReadCmd() *cobra.Command {
 		Long: "Prints the packets of a file as `capture` prints live ones; gzip is decompressed. A packet\n" +
 			"that was captured at several interfaces of the file is shown once, before and after, where\n" +
 			"it is beyond doubt the same. With --journeys it is shown with every point on its way, into\n" +
-			"tunnels and out of them. A damaged file is shown up to the damage; the exit status is 1 then.",
-		Example: "  vethscope read nat.pcapng\n  vethscope read nat.pcapng --rewrites -o json\n  vethscope read overlay.pcapng --journeys\n  vethscope read overlay.pcapng -f 'vni 4097 and icmp'\n  vethscope read nat.pcapng --about",
+			"tunnels and out of them. --conversations tells who talks with whom, each packet counted once;\n" +
+			"--follow shows what one of them carried. A damaged file is shown up to the damage; the exit status is 1 then.",
+		Example: "  vethscope read nat.pcapng\n  vethscope read nat.pcapng --rewrites -o json\n  vethscope read overlay.pcapng --journeys\n  vethscope read overlay.pcapng -f 'vni 4097 and icmp'\n  vethscope read nat.pcapng --conversations\n  vethscope read nat.pcapng --follow 3\n  vethscope read nat.pcapng --about",
 		Args:    exactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.output != "table" && f.output != "json" {
@@ -43,6 +46,12 @@ func newReadCmd() *cobra.Command {
 			}
 			if f.journeys && f.rewrites {
 				return usageError{errors.New("read: --journeys shows what --rewrites does, and more: give one of them")}
+			}
+			if f.follow != "" && (f.talks || f.about || f.journeys || f.rewrites || f.filter != "" || f.count != 0) {
+				return usageError{errors.New("read: --follow shows all of one conversation: of the other flags it takes -o only")}
+			}
+			if f.talks && (f.about || f.journeys || f.rewrites) {
+				return usageError{errors.New("read: --conversations, --about, --journeys and --rewrites each show something else: give one of them")}
 			}
 			display, err := filter.ParseDisplay(f.filter)
 			if err != nil {
@@ -60,6 +69,10 @@ func newReadCmd() *cobra.Command {
 			switch {
 			case f.about:
 				err = readAbout(w, file, f.output)
+			case f.talks:
+				err = readConversations(cmd.Context(), w, cmd.ErrOrStderr(), file, display, f)
+			case f.follow != "":
+				err = readFollow(cmd.Context(), w, cmd.ErrOrStderr(), file, f)
 			case f.journeys:
 				err = readJourneys(cmd.Context(), w, file, display, f)
 			default:
@@ -80,6 +93,8 @@ func newReadCmd() *cobra.Command {
 		"also 'vni N', 'point NS:LINK', 'ns NAME', 'rewritten' and 'flow N'")
 	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
 	cmd.Flags().BoolVar(&f.journeys, "journeys", false, "show every packet's way past all interfaces of the file")
+	cmd.Flags().BoolVar(&f.talks, "conversations", false, "show who talks with whom instead, the most bytes first; -f chooses those of which a packet passes")
+	cmd.Flags().StringVar(&f.follow, "follow", "", "show what one conversation carried, by its number in --conversations\nor such as tcp:10.0.0.1:40000,10.0.0.2:80")
 	cmd.Flags().BoolVar(&f.about, "about", false, "show what the file says of itself instead: its interfaces and comments")
 	return cmd
 }
