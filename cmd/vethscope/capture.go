@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,21 @@ type captureFlags struct {
 	all      bool
 	ns       string // with all
 	silent   bool   // packets are written to a file, and not shown
+	keep     keepFlags
+}
+
+// following is what the flags make of the packets.
+func (f *captureFlags) following(points []capture.Point) following {
+	o := following{
+		Options:  capture.Options{Filter: f.filter.expr, Save: f.file.saveFormat(), Snaplen: f.keep.snaplen, Keep: f.keep.packets},
+		records:  !f.silent && !f.rewrites && !f.journeys,
+		rewrites: !f.journeys || f.file.commented(points),
+		journeys: f.journeys,
+	}
+	if o.Save != "" {
+		o.Snaplen = f.file.snaplen
+	}
+	return o
 }
 
 func newCaptureCmd() *cobra.Command {
@@ -68,6 +84,10 @@ func newCaptureCmd() *cobra.Command {
 			if _, err := f.file.options(); err != nil {
 				return usageError{fmt.Errorf("capture: %w", err)}
 			}
+			if err := f.keep.check(); err != nil {
+				return usageError{fmt.Errorf("capture: %w", err)}
+			}
+			f.file.snaplen = cmp.Or(f.keep.snaplen, wholePackets)
 			f.silent = f.file.path != "" && !f.rewrites && !f.journeys && !cmd.Flags().Changed("output")
 			return runCapture(cmd, points, f)
 		},
@@ -80,6 +100,7 @@ func newCaptureCmd() *cobra.Command {
 	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
 	cmd.Flags().BoolVar(&f.journeys, "journeys", false, "show every packet's way past all points")
 	cmd.Flags().BoolVar(&f.all, "all", false, "at every link of a namespace (-n), or of the networks that are named")
+	f.keep.add(cmd, "65535 by default, and all when a file is written")
 	cmd.Flags().StringVarP(&f.ns, "namespace", "n", "", "with --all: the namespace; host by default")
 	return cmd
 }
@@ -134,21 +155,14 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	if flags.silent && !flags.file.commented(points) {
 		return savePackets(ctx, points, flags, about, cmd.ErrOrStderr())
 	}
-	o := capture.Options{Filter: flags.filter.expr, Save: flags.file.saveFormat()}
-	if o.Save != "" {
-		o.Snaplen = wholePackets
-	}
-	f, err := follow(ctx, points, o)
+	f, err := follow(ctx, points, flags.following(points))
 	if err != nil {
 		return captureError(err)
-	}
-	if flags.journeys {
-		f.journeys = capture.NewJourneys(nil, points...)
 	}
 	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop,
 		journeys: journeyPrinter{w: cmd.OutOrStdout(), json: flags.output == "json"},
 		several:  len(points) > 1, told: map[uint64]bool{}}
-	if o.Save != "" {
+	if flags.file.path != "" {
 		count := 0
 		if flags.silent {
 			count = flags.count
@@ -166,6 +180,9 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	})
 	err = out.close()
 	tellStats(cmd.ErrOrStderr(), f.stats())
+	if n := f.skipped.Load(); n > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d packets skipped: they came faster than they were shown\n", n)
+	}
 	return err
 }
 
@@ -181,8 +198,8 @@ func captureError(err error) error {
 // tellStats tells how many packets there were at each point.
 func tellStats(w io.Writer, all []capture.Stats) {
 	for _, s := range all {
-		fmt.Fprintf(w, "%s: %d packets, %d dropped by the kernel, %d skipped%s\n",
-			s.Point, s.Packets, s.Dropped, s.Overrun+s.Skipped, ended(s))
+		fmt.Fprintf(w, "%s: %d packets, %d dropped by the kernel, %d overrun%s\n",
+			s.Point, s.Packets, s.Dropped, s.Overrun, ended(s))
 	}
 }
 

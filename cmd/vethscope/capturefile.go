@@ -23,6 +23,7 @@ type fileFlags struct {
 	rotateSize  string
 	rotateCount int
 	filter      string // what was captured only; for those who read the file
+	snaplen     int    // the most that is written of a packet
 }
 
 func (f *fileFlags) add(cmd *cobra.Command) {
@@ -111,7 +112,7 @@ func (f *fileFlags) save(session *capture.Session, points []capture.Point, about
 	if err != nil {
 		return nil, usageError{err}
 	}
-	o.Format, o.Filter, o.Snaplen = f.saveFormat(), f.filter, wholePackets
+	o.Format, o.Filter, o.Snaplen = f.saveFormat(), f.filter, f.snaplen
 	if about != "" {
 		o.Comments = []string{about}
 	}
@@ -135,8 +136,11 @@ func (f *fileFlags) save(session *capture.Session, points []capture.Point, about
 func (p *packetFile) comment(rewrites []*capture.Rewrite) {
 	for _, r := range rewrites {
 		if text := r.Comment(); text != "" {
-			p.session.Comment(r.BeforeRecord.Serial, text)
-			p.session.Comment(r.AfterRecord.Serial, text)
+			for _, rec := range []*capture.Record{r.BeforeRecord, r.AfterRecord} {
+				if rec != nil { // otherwise the store has let it go
+					p.session.Comment(rec.Serial, text)
+				}
+			}
 		}
 	}
 }
@@ -151,7 +155,7 @@ func (p *packetFile) close() error {
 // savePackets does nothing but to save packets.
 func savePackets(ctx context.Context, points []capture.Point, flags captureFlags, about string, tell io.Writer) error {
 	session, err := capture.Open(context.WithoutCancel(ctx), points, capture.Options{
-		Filter: flags.filter.expr, Snaplen: wholePackets, Save: flags.file.saveFormat(), Keep: capture.KeepNone})
+		Filter: flags.filter.expr, Snaplen: flags.file.snaplen, Save: flags.file.saveFormat(), Keep: capture.KeepNone})
 	if err != nil {
 		return captureError(err)
 	}

@@ -126,7 +126,7 @@ func (d *demo) watch(ctx context.Context, w io.Writer, output string) error {
 		{NS: netns.Host, Path: netns.Path(netns.Host), Link: sandbox.Uplink},
 		{NS: d.container.Name, Path: netns.Path(d.container.Name), Link: d.container.Link},
 	}
-	f, err := follow(ctx, points, capture.Options{})
+	f, err := follow(ctx, points, following{rewrites: true})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"vethscope/capture"
@@ -12,24 +13,34 @@ import (
 
 // batch is what following packets has brought since the last one.
 type batch struct {
-	records  []*capture.Record
+	packets  int               // how many came
+	records  []*capture.Record // they, decoded, if the follower was told to
 	rewrites []*capture.Rewrite
-	journeys []*capture.Journey // only of a follower that was told to
+	journeys []*capture.Journey // if it was told to
 	notices  []string           // what went wrong on the way, for the user
+}
+
+// following says what a follower does with the packets.
+type following struct {
+	capture.Options
+	records  bool // decode every one, at about a microsecond each
+	rewrites bool // find out which were rewritten; needs two points
+	journeys bool // tell of every one's way
 }
 
 // follower captures at several points and tells which packets were rewritten
 // between them, and by which rule: it joins the capture with conntrack and the
 // rules of the namespaces that the points are in, and of the host.
 type follower struct {
-	points  []capture.Point
-	session *capture.Session
-	matcher *capture.Matcher
-	// journeys, when set before run, tells of every packet's way.
-	journeys *capture.Journeys
-	nat      *translator
-	taken    uint64 // serial of the last record
+	session  *capture.Session
+	store    *capture.Store
+	records  bool
+	matcher  *capture.Matcher  // nil when nothing is matched
+	journeys *capture.Journeys // nil when nobody asks for them
+	nat      *translator       // nil when nothing is matched
 	notices  chan string
+	taken    uint64        // serial of the last packet
+	skipped  atomic.Uint64 // packets that the store let go of before we saw them
 }
 
 // tick is how often the matcher is told the time when no packet tells it.
@@ -37,19 +48,30 @@ const tick = 50 * time.Millisecond
 
 // follow opens the points. When it returns, every packet and every flow from now
 // on is seen.
-func follow(ctx context.Context, points []capture.Point, o capture.Options) (*follower, error) {
-	f := &follower{points: points, matcher: capture.NewMatcher(points...), notices: make(chan string, 16)}
+func follow(ctx context.Context, points []capture.Point, o following) (*follower, error) {
+	f := &follower{records: o.records, notices: make(chan string, 16)}
 	var err error
-	if f.nat, err = watchTranslations(ctx, points, f.notice); err != nil {
-		return nil, err
+	matching := o.rewrites && len(points) > 1
+	if matching || o.journeys {
+		if f.nat, err = watchTranslations(ctx, points, f.notice); err != nil {
+			return nil, err
+		}
 	}
 	if o.VXLANPorts == nil {
 		o.VXLANPorts = vxlanPorts(ctx)
 	}
 	// run ends the session when ctx ends: what was captured until then counts.
-	if f.session, err = capture.Open(context.WithoutCancel(ctx), points, o); err != nil {
+	if f.session, err = capture.Open(context.WithoutCancel(ctx), points, o.Options); err != nil {
 		f.close()
 		return nil, err
+	}
+	f.store = f.session.Store()
+	if o.journeys {
+		f.journeys = capture.NewJourneys(f.store.Record, points...)
+	}
+	if matching {
+		f.matcher = capture.NewMatcher(points...)
+		f.matcher.Lookup = f.store.Record
 	}
 	return f, nil
 }
@@ -86,53 +108,130 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 	defer f.close()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	seen, spare := make(chan []capture.Brief), make(chan []capture.Brief, 2)
+	go f.read(seen, spare)
 	for {
 		var b batch
 		select {
-		case records, ok := <-f.session.Records():
+		case briefs, ok := <-seen:
 			f.learn(ctx, &b) // what rewrote these packets has begun
 			if !ok {
-				b.rewrites = append(b.rewrites, f.matcher.Flush()...)
-				f.travel(&b, (*capture.Journeys).Flush)
+				f.flush(&b)
 				emit(b)
 				return
 			}
-			b.records = records
-			f.taken = records[len(records)-1].Serial
-			for _, r := range records {
-				b.rewrites = append(b.rewrites, f.matcher.Add(r)...)
-				f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Add(r) })
-			}
+			f.see(&b, briefs)
+			f.taken = briefs[len(briefs)-1].Serial
+			spare <- briefs
 		case text := <-f.notices:
 			b.notices = []string{text}
 		case now := <-ticker.C:
 			f.learn(ctx, &b)
-			if _, end := f.session.Store().Span(); end > f.taken+1 {
+			if _, end := f.store.Span(); end > f.taken+1 {
 				break // time goes by the packets that wait to be taken
 			}
-			// What is on its way through the rings is not late yet.
-			b.rewrites = append(b.rewrites, f.matcher.Advance(now.Add(-tick))...)
-			f.travel(&b, func(j *capture.Journeys) []*capture.Journey { return j.Advance(now.Add(-tick)) })
+			f.advance(&b, now.Add(-tick)) // what is on its way through the rings is not late yet
 		case <-ctx.Done():
 			f.session.Stop()
-			ctx = context.Background() // go on until the records are through
+			ctx = context.Background() // go on until the packets are through
 		}
 		emit(b) // also when it is empty: time passes
 	}
 }
 
-// learn tells the matcher of the flows that have begun.
-func (f *follower) learn(ctx context.Context, b *batch) {
-	for _, t := range f.nat.take(ctx) {
-		b.rewrites = append(b.rewrites, f.matcher.Translate(t)...)
-		f.travel(b, func(j *capture.Journeys) []*capture.Journey { return j.Translate(t) })
+// atOnce is how many packets are looked at at once.
+const atOnce = 1024
+
+// read goes through the store until it has ended. The slices come back by spare.
+func (f *follower) read(seen chan<- []capture.Brief, spare chan []capture.Brief) {
+	defer close(seen)
+	for range cap(spare) {
+		spare <- make([]capture.Brief, atOnce)
+	}
+	for serial := uint64(1); f.store.Wait(context.Background(), serial-1); {
+		briefs := (<-spare)[:atOnce]
+		briefs = briefs[:f.store.View(serial, briefs)]
+		f.skipped.Add(briefs[0].Serial - serial)
+		serial = briefs[len(briefs)-1].Serial + 1
+		seen <- briefs
 	}
 }
 
-// travel adds the journeys that are complete after do.
-func (f *follower) travel(b *batch, do func(*capture.Journeys) []*capture.Journey) {
+// see takes the next packets.
+func (f *follower) see(b *batch, briefs []capture.Brief) {
+	b.packets = len(briefs)
+	if f.records {
+		f.decode(b, briefs)
+		return
+	}
+	for i := range briefs {
+		brief := &briefs[i]
+		// A connection's first packets are decoded in any case: the store
+		// counts the numbers of the others from there.
+		if brief.Innermost().TCPFlags&tcpSYN != 0 {
+			_, _ = f.store.Record(brief.Serial)
+		}
+		if f.matcher != nil {
+			b.rewrites = append(b.rewrites, f.matcher.See(brief)...)
+		}
+		if f.journeys != nil {
+			b.journeys = append(b.journeys, f.journeys.See(brief)...)
+		}
+	}
+}
+
+// decode takes the next packets, when all of them are asked for.
+func (f *follower) decode(b *batch, briefs []capture.Brief) {
+	for i := range briefs {
+		rec, ok := f.store.Record(briefs[i].Serial)
+		if !ok {
+			f.skipped.Add(1)
+			continue
+		}
+		b.records = append(b.records, rec)
+		if f.matcher != nil {
+			b.rewrites = append(b.rewrites, f.matcher.Add(rec)...)
+		}
+		if f.journeys != nil {
+			b.journeys = append(b.journeys, f.journeys.Add(rec)...)
+		}
+	}
+}
+
+const tcpSYN = 2
+
+// learn tells of the flows that have begun.
+func (f *follower) learn(ctx context.Context, b *batch) {
+	if f.nat == nil {
+		return
+	}
+	for _, t := range f.nat.take(ctx) {
+		if f.matcher != nil {
+			b.rewrites = append(b.rewrites, f.matcher.Translate(t)...)
+		}
+		if f.journeys != nil {
+			b.journeys = append(b.journeys, f.journeys.Translate(t)...)
+		}
+	}
+}
+
+// advance tells the time.
+func (f *follower) advance(b *batch, now time.Time) {
+	if f.matcher != nil {
+		b.rewrites = append(b.rewrites, f.matcher.Advance(now)...)
+	}
 	if f.journeys != nil {
-		b.journeys = append(b.journeys, do(f.journeys)...)
+		b.journeys = append(b.journeys, f.journeys.Advance(now)...)
+	}
+}
+
+// flush waits for nothing any more.
+func (f *follower) flush(b *batch) {
+	if f.matcher != nil {
+		b.rewrites = append(b.rewrites, f.matcher.Flush()...)
+	}
+	if f.journeys != nil {
+		b.journeys = append(b.journeys, f.journeys.Flush()...)
 	}
 }
 
@@ -143,7 +242,9 @@ func (f *follower) close() {
 	if f.session != nil {
 		f.session.Close()
 	}
-	f.nat.close()
+	if f.nat != nil {
+		f.nat.close()
+	}
 }
 
 // errNoPoint says that a point was not named right.

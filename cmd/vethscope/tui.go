@@ -22,12 +22,14 @@ import (
 // tuiFlags are what the terminal interface can be told.
 type tuiFlags struct {
 	here, plain, readOnly bool
+	keep                  keepFlags
 }
 
 func (f *tuiFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.here, "here", false, "open in the sandbox that this shell runs in, not in a fresh one")
 	cmd.Flags().BoolVar(&f.plain, "plain", false, "linear text, for screen readers")
 	cmd.Flags().BoolVar(&f.readOnly, "read-only", false, "offer nothing that changes anything")
+	f.keep.add(cmd, "256 by default")
 }
 
 // args hands the flags on to ourselves in a sandbox.
@@ -39,12 +41,21 @@ func (f *tuiFlags) args() []string {
 	if f.readOnly {
 		out = append(out, "--read-only")
 	}
+	if f.keep.snaplen > 0 {
+		out = append(out, fmt.Sprintf("--snaplen=%d", f.keep.snaplen))
+	}
+	if f.keep.packets > 0 {
+		out = append(out, fmt.Sprintf("--keep=%d", f.keep.packets))
+	}
 	return out
 }
 
 func runTUI(cmd *cobra.Command, g *global, f tuiFlags) error {
 	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
 		return usageError{errors.New("the terminal interface needs a terminal: `vethscope --help` lists the commands that do not")}
+	}
+	if err := f.keep.check(); err != nil {
+		return usageError{err}
 	}
 	switch {
 	case g.host && f.here:
@@ -84,7 +95,7 @@ func canChange() bool {
 func interact(ctx context.Context, f tuiFlags) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	b := &backend{ctx: ctx, watcher: inventory.NewWatcher()}
+	b := &backend{ctx: ctx, watcher: inventory.NewWatcher(), keep: f.keep}
 	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithoutSignalHandler()}
 	if !f.plain {
 		options = append(options, tea.WithAltScreen())
@@ -151,7 +162,7 @@ type deliver struct {
 }
 
 func (d *deliver) take(b batch) {
-	d.more = d.more || len(b.records) > 0
+	d.more = d.more || b.packets > 0
 	d.msg.Rewrites = append(d.msg.Rewrites, b.rewrites...)
 	for _, n := range b.notices {
 		d.msg.Notice = n
@@ -167,7 +178,8 @@ func (d *deliver) take(b batch) {
 }
 
 func (d *deliver) flush() {
-	d.msg.Source, d.msg.Stats = d.f.session.Store(), d.f.stats()
+	d.msg.Source, d.msg.Stats = d.f.store, d.f.stats()
+	d.msg.Skipped = d.f.skipped.Load()
 	d.b.program.Send(d.msg)
 	d.msg, d.more = ui.CaptureMsg{}, false
 }
@@ -176,6 +188,18 @@ func (d *deliver) flush() {
 type capturing struct {
 	cancel context.CancelFunc
 	done   chan struct{}
+}
+
+// shownBytes of a packet are enough to look at.
+const shownBytes = 256
+
+// following is what the flags make of the interface's captures.
+func (f keepFlags) following() following {
+	o := following{Options: capture.Options{Snaplen: f.snaplen, Keep: f.packets}, rewrites: true}
+	if o.Snaplen == 0 {
+		o.Snaplen = shownBytes
+	}
+	return o
 }
 
 // Capture implements ui.Backend.
@@ -191,7 +215,7 @@ func (b *backend) Capture(_ context.Context, points []capture.Point) error {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
-	f, err := follow(ctx, points, capture.Options{Snaplen: 256})
+	f, err := follow(ctx, points, b.keep.following())
 	if err != nil {
 		cancel()
 		return err
@@ -213,6 +237,7 @@ type backend struct {
 	ctx      context.Context // ends with the interface
 	program  *tea.Program
 	watcher  *inventory.Watcher
+	keep     keepFlags
 	running  sync.WaitGroup
 	once     sync.Once
 	panicked any // by a goroutine of ours; read after running is done

@@ -76,6 +76,7 @@ func (p *Capture) Title() string { return TitleCapture }
 // begin starts a capture at these points; none ends it.
 func (p *Capture) begin(points []capture.Point) tea.Cmd {
 	p.reset("", points)
+	p.all = p.all || len(points) == 1 // at one point nothing is matched
 	return func() tea.Msg { return captureMsg{points, p.app.Backend.Capture(p.app.Context, points)} }
 }
 
