@@ -145,10 +145,20 @@ func TestAFailureIsToldAndStays(t *testing.T) {
 	d := newDrive(t, 80, 24)
 	d.send(SnapshotMsg{Snapshot: world()})
 	d.b.fail = errors.New("operation not permitted")
-	d.press("n b enter enter y")
+	d.press("n b ctrl+u")
+	d.typed("shop")
+	d.press("enter enter y")
 	d.sees("✗ failed", "operation not permitted", "taken back")
 	d.press("esc")
 	d.seesNot("✗ failed")
+	d.sees("Create a bridge network", "shop") // what was typed is there yet
+	d.b.fail = nil
+	d.press("enter enter y")
+	d.called("run create bridge network shop")
+	d.press("esc")
+	if len(d.m.stack) != 0 {
+		t.Errorf("there is a way back into what is done:\n%s", d.look())
+	}
 }
 
 func TestDeleteAsksAndNamesEverything(t *testing.T) {

@@ -154,6 +154,14 @@ func (m *Model) Push(p kit.Page) tea.Cmd {
 	return tea.Batch(m.show(old, false), m.show(p, true))
 }
 
+// Swap puts a page in place of the one on top; below stays what led to it, to go
+// back to should it fail.
+func (m *Model) Swap(p kit.Page) tea.Cmd {
+	old := m.page()
+	m.stack = append(m.stack[:max(0, len(m.stack)-1)], p)
+	return tea.Batch(m.show(old, false), m.show(p, true))
+}
+
 // Replace puts a page in place of the one on top, and of the form that led to
 // it: there is no way back into what is done.
 func (m *Model) Replace(p kit.Page) tea.Cmd {

@@ -28,6 +28,16 @@ func TestEveryModeGoesFromTheMenuToTheResult(t *testing.T) {
 	}
 }
 
+// TestTheConfirmationNamesTheSecondLegs: all that an overlay makes, its second legs
+// too.
+func TestTheConfirmationNamesTheSecondLegs(t *testing.T) {
+	d := built(t, 120, 45)
+	d.press("esc n o shift+tab shift+tab shift+tab") // up to the gateway leg, from below
+	d.sees("Gateway leg", "‹ no ›")
+	d.press("right enter enter")
+	d.sees("Create overlay ov?", "on each host the bridge gw-ov", "and eth1 172.18.", "v-ov-a1 and g-ov-a1")
+}
+
 func TestAProofThatGoesWrongIsSeen(t *testing.T) {
 	d := built(t, 80, 24)
 	d.b.wrong = 1

@@ -108,7 +108,7 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		msg += ": did you mean " + strings.Join(near, " or ") + "?"
 	} else {
-		msg += ": `vethscope --help` lists them"
+		msg += fmt.Sprintf(": `%s --help` lists them", cmd.CommandPath())
 	}
 	return usageError{errors.New(msg)}
 }

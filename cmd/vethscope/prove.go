@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -121,7 +122,8 @@ func printOutcomes(w *tabwriter.Writer, list []probe.Outcome) {
 		if !o.Want {
 			must = "cannot"
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\n", reasons[o.OK], o.From, must, o.Kind, o.Target, printable(o.Detail))
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\n", reasons[o.OK], o.From, must, o.Kind, o.Target,
+			printable(strings.TrimPrefix(o.Detail, o.Kind+" "+o.Target+": "))) // it stands before
 	}
 	w.Flush()
 }

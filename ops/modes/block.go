@@ -87,7 +87,7 @@ func (w World) link(errs *Errors, field, ns, name string) inventory.Link {
 // newLink refuses a name that a link in ns cannot be given.
 func (w World) newLink(errs *Errors, field, ns, name string) {
 	if checkWord(errs, field, name, maxName) && w.linksOf(ns)[name].Name != "" {
-		errs.add(field, "link %s is already%s: delete it or choose another name", name, in(ns))
+		errs.add(field, "there is a link %s already%s: delete it or choose another name", name, in(ns))
 	}
 }
 

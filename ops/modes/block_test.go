@@ -73,6 +73,7 @@ func TestBlocksBadInput(t *testing.T) {
 		{LinkAdd{Link: "x", Type: "vxlan", VNI: 1, Port: 65536}, "port", "65535"},
 		{LinkAdd{NS: "nope", Link: "x", Type: "bridge"}, "namespace", "no namespace"},
 		{LinkDelete{Link: "nope"}, "link", "no link"},
+		{LinkDelete{Link: "lo"}, "link", "part of its namespace"},
 		{LinkDelete{NS: "c1", Link: "up0"}, "link", "in c1"},
 		{LinkMove{Link: "v1"}, "to", "missing"},
 		{LinkMove{Link: "v1", To: "host"}, "to", "there already"},

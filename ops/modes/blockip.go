@@ -154,7 +154,7 @@ func (b RouteAdd) Plan(w World) (*ops.Plan, error) {
 	r := w.routePlace(&errs, b.NS, b.Dst, b.Via, b.Link, b.Metric, b.Table)
 	switch {
 	case b.Type != "" && !slices.Contains(RouteTypes, b.Type):
-		errs.add("type", "%q is not one of %v", b.Type, RouteTypes)
+		errs.add("type", "%q is not one of %s", b.Type, strings.Join(RouteTypes, ", "))
 	case b.Type != "" && b.Via+b.Link != "":
 		errs.add("via", "a %s route leads nowhere: leave out via and dev", b.Type)
 	case b.Type == "" && b.Via == "" && b.Link == "":

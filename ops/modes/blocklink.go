@@ -2,6 +2,7 @@ package modes
 
 import (
 	"slices"
+	"strings"
 
 	"vethscope/ops"
 	"vethscope/ops/steps"
@@ -67,7 +68,7 @@ func (b LinkAdd) Plan(w World) (*ops.Plan, error) {
 		step = b.upper(&errs, w, at, mark)
 		owners = w.ownersOf(place{ns, b.Parent}, place{ns: ns})
 	default:
-		errs.add("type", "%q is not one of %v", b.Type, LinkTypes)
+		errs.add("type", "%q is not one of %s", b.Type, strings.Join(LinkTypes, ", "))
 	}
 	if err := errs.err(); err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func (b LinkAdd) upper(errs *Errors, w World, at place, mark string) ops.Step {
 		b.Mode = modesOf[b.Type][0]
 	}
 	if !slices.Contains(modesOf[b.Type], b.Mode) {
-		errs.add("mode", "%q is not one of %v", b.Mode, modesOf[b.Type])
+		errs.add("mode", "%q is not one of %s", b.Mode, strings.Join(modesOf[b.Type], ", "))
 	}
 	if b.Type == "ipvlan" {
 		return &steps.IpvlanAdd{ParentNS: at.ns, Parent: b.Parent, NS: at.ns, Name: at.link, Mode: b.Mode, Mark: mark}
@@ -133,7 +134,10 @@ type LinkDelete struct {
 
 // Plan is as that of NetnsAdd.
 func (b LinkDelete) Plan(w World) (*ops.Plan, error) {
-	return w.onLink(b.NS, b.Link, "delete", "delete link", true, func(ns string, _ *Errors) ops.Step {
+	return w.onLink(b.NS, b.Link, "delete", "delete link", true, func(ns string, errs *Errors) ops.Step {
+		if b.Link == "lo" {
+			errs.add("link", "lo is part of its namespace, and cannot be deleted")
+		}
 		return &steps.LinkDelete{NS: ns, Link: b.Link}
 	})
 }

@@ -139,7 +139,7 @@ func (p *pinger) run(ctx context.Context) error {
 	defer close(stop)
 
 	if err := p.send(1); err != nil {
-		return err
+		return kernels(err)
 	}
 	next := time.NewTimer(p.wait())
 	defer next.Stop()
@@ -207,13 +207,15 @@ func (p *pinger) add(r PingReply) {
 }
 
 // words are the kernel's own for an error of a socket.
-func words(err error) string {
-	var op *net.OpError
-	if errors.As(err, &op) {
+func words(err error) string { return kernels(err).Error() }
+
+// kernels is the kernel's own error of a socket's.
+func kernels(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
 		err = op.Err
 	}
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner
 	}
-	return err.Error()
+	return err
 }

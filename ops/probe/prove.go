@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -168,6 +169,9 @@ func attempt(ctx context.Context, p ops.Proof) (string, error) {
 		return fmt.Sprintf("answer in %s: %s", res.Elapsed.Round(time.Microsecond), first), nil
 	case "listen":
 		s, err := Serve(ctx, path, p.Target, ServeOptions{})
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			return "", fmt.Errorf("listen %s: %w", p.Target, op.Err)
+		}
 		if err != nil {
 			return "", err
 		}

@@ -14,7 +14,7 @@ func TestBadInput(t *testing.T) {
 		"link", "link add", "link add x", "link add x type", "link add x type wire", "link add x kind bridge", "link add sixteen-bytes-xx type bridge",
 		"link add x type bridge mtu y", "link add x type bridge mtu 1 mtu 2", "link add x type veth", "link add x type veth peer y netns nope",
 		"link add x type vxlan dev up0", "link add x type macvlan dev up0 mode l2",
-		"link delete nope", "link move br0", "link move br0 nope", "link rename br0 up0", "link up nope", "link down -n nope lo", "link mtu br0 x", "link mtu br0 1",
+		"link delete nope", "link delete lo", "link move br0", "link move br0 nope", "link rename br0 up0", "link up nope", "link down -n nope lo", "link mtu br0 x", "link mtu br0 1",
 		"link mac br0 01:00:00:00:00:00", "link promisc br0 maybe", "link master up0 up0", "link release br0",
 		"addr add", "addr add 10.0.0.1/24", "addr add 10.0.0.1/24 on br0", "addr add 10.0.0.300/24 dev br0", "addr delete 10.0.0.1/24 dev br0",
 		"route add", "route add default", "route add 10.0.0.1/8 dev br0", "route add default via x", "route add 10.0.0.0/8 type hole", "route add 10.0.0.0/8 dev br0 metric x",

@@ -83,7 +83,8 @@ func (w World) Name() string {
 // Host is what the root model does for its pages.
 type Host interface {
 	Push(kit.Page) tea.Cmd    // opens a page over the current one
-	Replace(kit.Page) tea.Cmd // puts a page in place of the one on top
+	Swap(kit.Page) tea.Cmd    // puts a page in place of the one on top
+	Replace(kit.Page) tea.Cmd // puts a page in place of all over the tab
 	Pop() tea.Cmd             // closes the page on top
 	Home() tea.Cmd            // closes all pages over the tab
 	Goto(title string) tea.Cmd

@@ -106,6 +106,9 @@ func objects(mode, name string, m ops.Made, steps []ops.Step) []string {
 	for _, h := range m.Hosts {
 		say("namespace %s with %s %s, bridge %s and %s, VNI %d", h.Name, h.Link, h.Addr, h.Bridge, h.VXLAN, m.VNI)
 	}
+	if slices.ContainsFunc(m.Containers, func(c ops.Container) bool { return len(c.Legs) > 0 }) {
+		say("for the second legs, on each host the bridge gw-%s, forwarding and masquerading", name)
+	}
 	for _, machine := range m.Machines {
 		say("namespace %s with %s %s, and %s %s on the host", machine.Name, machine.Link, machine.Addr, m.Parent, m.ParentAddr)
 	}
@@ -140,6 +143,9 @@ func containerText(c ops.Container) string {
 		return fmt.Sprintf("%s, a second name for the namespace of %s", c.Name, c.Shares)
 	case c.HostLink == "":
 		return fmt.Sprintf("namespace %s with %s %s", c.Name, c.Link, addresses(c))
+	case c.Host != "" && len(c.Legs) > 0:
+		return fmt.Sprintf("namespace %s with %s %s and %s %s, and %s and g-%s in %s", c.Name, c.Link, addresses(c),
+			c.Legs[0].Link, c.Legs[0].Addr, c.HostLink, c.Name, c.Host)
 	case c.Host != "":
 		return fmt.Sprintf("namespace %s with %s %s, and %s in %s", c.Name, c.Link, addresses(c), c.HostLink, c.Host)
 	}

@@ -78,7 +78,7 @@ func (p *preview) ask() tea.Cmd {
 		Ask:     capital(p.title) + "?",
 		Objects: list,
 		Note:    fmt.Sprintf("%s in the %s. %s takes it back.", plural(len(p.list.steps), "step"), p.app.World.Name(), p.back),
-		Yes:     func() tea.Cmd { return p.app.Replace(p.run()) },
+		Yes:     func() tea.Cmd { return p.app.Swap(p.run()) },
 	})
 	return nil
 }
