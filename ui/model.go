@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
+	"vethscope/capture"
 	"vethscope/ui/kit"
 	"vethscope/ui/pages"
 )
@@ -30,6 +31,7 @@ type Options struct {
 	World   World
 	Backend Backend
 	Plain   bool            // linear text, for screen readers
+	File    *capture.File   // a capture file to look at, named by World.File; nil for none
 	Context context.Context // given to the backend; nil for context.Background
 	// Terminal takes what is copied, as OSC 52; nil where there is none. It
 	// is written to from any goroutine.
@@ -72,9 +74,13 @@ func New(o Options) *Model {
 	return m
 }
 
-// Init reads the list of changes.
+// Init reads the list of changes, or the file.
 func (m *Model) Init() tea.Cmd {
-	return tea.Batch(tea.SetWindowTitle("vethscope · "+m.opts.World.Name()), m.app.LoadHistory(), m.show(m.page(), true))
+	begin := m.app.LoadHistory()
+	if m.opts.File != nil {
+		begin = m.app.OpenFile(m.opts.World.File, m.opts.File)
+	}
+	return tea.Batch(tea.SetWindowTitle("vethscope · "+m.opts.World.Name()), begin, m.show(m.page(), true))
 }
 
 // page is the page that is seen.
@@ -92,20 +98,29 @@ func (m *Model) show(p kit.Page, visible bool) tea.Cmd {
 	return nil
 }
 
-// Update takes a message: keys go to the dialog on top, or else to the page
-// and its actions; everything else goes to all pages.
+// Update takes a message, and reads what the page is about to draw.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	cmd := m.update(msg)
+	if f, ok := m.page().(kit.Fetcher); ok {
+		cmd = tea.Batch(cmd, f.Fetch())
+	}
+	return m, cmd
+}
+
+// update takes a message: keys go to the dialog on top, or else to the page
+// and its actions; everything else goes to all pages.
+func (m *Model) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.w, m.h = msg.Width, msg.Height
-		return m, nil
+		return nil
 	case tea.KeyMsg:
-		return m, m.key(msg)
+		return m.key(msg)
 	case kit.ToastEnd:
 		m.toast.End(msg)
-		return m, nil
+		return nil
 	case copiedMsg:
-		return m, m.copied(msg)
+		return m.copied(msg)
 	}
 	cmds := []tea.Cmd{m.app.Update(msg)}
 	for _, p := range m.tabs {
@@ -114,7 +129,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	for _, p := range m.stack {
 		cmds = append(cmds, p.Update(msg))
 	}
-	return m, tea.Batch(cmds...)
+	return tea.Batch(cmds...)
 }
 
 func (m *Model) key(msg tea.KeyMsg) tea.Cmd {

@@ -118,7 +118,7 @@ func (m *Model) footer() string {
 // worldText says where we are, in words.
 func (m *Model) worldText() string {
 	s := m.opts.World.Name()
-	if m.opts.World.ReadOnly != "" {
+	if m.opts.World.ReadOnly != "" && m.opts.World.File == "" {
 		s += ", read-only"
 	}
 	return s
@@ -128,14 +128,14 @@ func (m *Model) worldText() string {
 // much there is.
 func (m *Model) status() string {
 	badge := m.theme.Safe
-	if !m.opts.World.Sandbox {
+	if !m.opts.World.Sandbox && m.opts.World.File == "" {
 		badge = m.theme.Real
 	}
 	left := badge.Render(" "+m.opts.World.Name()+" ") + " "
 	if m.theme.Mono {
 		left = "[" + m.opts.World.Name() + "] "
 	}
-	if m.opts.World.ReadOnly != "" {
+	if m.opts.World.ReadOnly != "" && m.opts.World.File == "" {
 		left += m.theme.Warn.Render("read-only") + " "
 	}
 	if toast := m.toast.View(m.theme, m.w-kit.Width(left)); toast != "" {
@@ -162,7 +162,10 @@ func (m *Model) warningCount() int {
 
 // counts say how much there is.
 func (m *Model) counts() string {
-	if m.app.Snap == nil {
+	switch {
+	case m.opts.World.File != "":
+		return ""
+	case m.app.Snap == nil:
 		return "reading…"
 	}
 	links, rules := 0, 0

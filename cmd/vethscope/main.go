@@ -90,7 +90,7 @@ func newRootCmd() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newSandboxCmd(g), newDemoCmd(g), newLsCmd(), newCreateCmd(g), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g),
-		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(), newReadCmd(),
+		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(), newReadCmd(), newOpenCmd(),
 		newAddCmd(g), newConnectCmd(g), newDisconnectCmd(g), newDNSCmd(), newProveCmd(), newApplyCmd(g), newExportCmd(),
 		newNetnsCmd(g), newLinkCmd(g), newAddrCmd(g), newRouteCmd(g), newNeighCmd(g), newFDBCmd(g), newSysctlCmd(g),
 		newMasqueradeCmd(g), newForwardAcceptCmd(g),

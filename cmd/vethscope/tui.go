@@ -51,7 +51,7 @@ func (f *tuiFlags) args() []string {
 }
 
 func runTUI(cmd *cobra.Command, g *global, f tuiFlags) error {
-	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
+	if !onTerminal() {
 		return usageError{errors.New("the terminal interface needs a terminal: `vethscope --help` lists the commands that do not")}
 	}
 	if err := f.keep.check(); err != nil {
@@ -65,7 +65,13 @@ func runTUI(cmd *cobra.Command, g *global, f tuiFlags) error {
 	case !g.host && !f.here:
 		return inSandbox(cmd.Context(), sandbox.Options{Args: f.args()})
 	}
-	return interact(cmd.Context(), f)
+	b := &backend{watcher: inventory.NewWatcher(), keep: f.keep}
+	return interact(cmd.Context(), b, ui.Options{World: f.world(), Plain: f.plain})
+}
+
+func onTerminal() bool {
+	_, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // world says where the interface acts, and what may be done there.
@@ -92,19 +98,22 @@ func canChange() bool {
 }
 
 // interact runs the interface until the user leaves it or ctx ends.
-func interact(ctx context.Context, f tuiFlags) error {
+func interact(ctx context.Context, b *backend, o ui.Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	b := &backend{ctx: ctx, watcher: inventory.NewWatcher(), keep: f.keep}
+	b.ctx = ctx
 	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithoutSignalHandler()}
-	if !f.plain {
+	if !o.Plain {
 		options = append(options, tea.WithAltScreen())
 	}
 	out := kit.NewSyncWriter(os.Stdout)
 	options = append(options, tea.WithOutput(out))
-	b.program = tea.NewProgram(ui.New(ui.Options{World: f.world(), Backend: b, Plain: f.plain, Context: ctx, Terminal: out}), options...)
+	o.Backend, o.Context, o.Terminal = b, ctx, out
+	b.program = tea.NewProgram(ui.New(o), options...)
 
-	b.start(b.watch)
+	if b.watcher != nil {
+		b.start(b.watch)
+	}
 	_, err := b.program.Run()
 	ended := ctx.Err()
 	cancel()
@@ -236,7 +245,7 @@ func (b *backend) Capture(_ context.Context, points []capture.Point) error {
 type backend struct {
 	ctx      context.Context // ends with the interface
 	program  *tea.Program
-	watcher  *inventory.Watcher
+	watcher  *inventory.Watcher // nil when only a file is shown
 	keep     keepFlags
 	running  sync.WaitGroup
 	once     sync.Once

@@ -47,3 +47,9 @@ type Teller interface {
 type Leaver interface {
 	Leave() bool
 }
+
+// A Fetcher is a page that draws what has to be read before: Fetch is asked after
+// every message that it gets, and returns a command for what is missing, or nil.
+type Fetcher interface {
+	Fetch() tea.Cmd
+}

@@ -320,6 +320,9 @@ func (t *Table[K, T]) move(by int) {
 // GoLast selects the last row, and follows it if the table does so.
 func (t *Table[K, T]) GoLast() { t.move(t.size()) }
 
+// GoFirst selects the first row.
+func (t *Table[K, T]) GoFirst() { t.move(-t.size()) }
+
 // Following says whether the selection moves with new rows.
 func (t *Table[K, T]) Following() bool { return t.tail }
 

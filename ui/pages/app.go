@@ -6,6 +6,7 @@ package pages
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -70,10 +71,14 @@ type World struct {
 	Sandbox  bool
 	Label    string // the machine's name, for the host
 	ReadOnly string // why nothing can be changed, "" if it can
+	File     string // the path of the file that is looked at, instead of any world
 }
 
 // Name is the world as the user is told.
 func (w World) Name() string {
+	if w.File != "" {
+		return "file " + kit.Safe(filepath.Base(w.File))
+	}
 	if w.Sandbox {
 		return "sandbox"
 	}
@@ -120,10 +125,16 @@ const (
 // All are the pages in the order of their number keys.
 func (a *App) All() []kit.Page {
 	a.capture = newCapture(a)
+	if a.World.File != "" {
+		return []kit.Page{a.capture}
+	}
 	return []kit.Page{
 		newNamespaces(a), newLinks(a, nil), newRoutes(a), newRules(a), a.capture, newChanges(a),
 	}
 }
+
+// OpenFile shows a capture file.
+func (a *App) OpenFile(path string, file *capture.File) tea.Cmd { return a.capture.Open(path, file) }
 
 // Samples are the pages that open over others, empty, for the table of keys.
 func (a *App) Samples() []kit.Page {

@@ -39,6 +39,9 @@ type Capture struct {
 	scan     scan
 	known    map[uint64]*capture.Rewrite // whose side a packet is, by serial
 	absolute bool                        // times of day, not since the first packet
+	file     *openFile                   // shown instead of a capture
+	left     []*capture.File             // files to be closed
+	path     pathLine
 }
 
 type captureMsg struct {
@@ -94,6 +97,7 @@ func (p *Capture) expect(what string, points []capture.Point) (fresh bool) {
 }
 
 func (p *Capture) reset(probe string, points []capture.Point) {
+	p.leaveFile()
 	p.points, p.running = points, len(points) > 0
 	p.stats, p.notice, p.probe, p.result, p.skipped = nil, "", probe, "", 0
 	if len(points) > 0 {
@@ -143,13 +147,29 @@ func (p *Capture) Update(msg tea.Msg) tea.Cmd {
 		return p.scanned(msg)
 	case heldMsg:
 		p.hold(msg)
+	case fileMsg:
+		return p.opened(msg)
+	case indexMsg:
+		return p.indexedTo(msg)
+	case matchMsg:
+		return p.matchedTo(msg)
+	case recordsMsg:
+		p.fetched(msg)
+	case completedMsg:
+		p.completed(msg)
 	case tea.KeyMsg:
+		if p.path.typing {
+			return p.path.typed(msg)
+		}
 		return p.typed(msg)
 	}
 	return nil
 }
 
 func (p *Capture) take(msg CaptureMsg) tea.Cmd {
+	if p.file != nil { // it was on its way when the capture was left
+		return nil
+	}
 	var again tea.Cmd
 	if msg.Source != nil && msg.Source != p.source() {
 		p.packets.rows.show(msg.Source)
@@ -160,10 +180,8 @@ func (p *Capture) take(msg CaptureMsg) tea.Cmd {
 		if p.start.IsZero() {
 			p.start = r.Time
 		}
-		p.rewrites.add(r)
-		p.know(r)
-		p.reconsider(r)
-		if p.pick {
+		p.found(r)
+		if p.pick && len(p.rewrites.rows) > 0 {
 			p.pick = false
 			p.rewrites.show(p.rewrites.next, p.passes)
 			p.rewrites.Select(p.rewrites.next)
@@ -204,7 +222,7 @@ func (p *Capture) sync() {
 func (p *Capture) begins() {
 	var first [1]capture.Brief
 	r := &p.packets.rows
-	if p.start.IsZero() && r.first < r.end && r.source.View(r.first, first[:]) == 1 {
+	if p.start.IsZero() && !r.ahead && r.first < r.end && r.source.View(r.first, first[:]) == 1 {
 		p.start = first[0].When()
 	}
 }
@@ -246,6 +264,10 @@ func (p *Capture) View(th *kit.Theme, w, h int) string {
 		shown, all = p.packets.rows.Len(), p.packets.rows.all()
 	}
 	switch {
+	case p.file != nil && !p.all:
+		l.Empty = "No rewritten packet was found: one shows here that was seen at two points and that NAT changed in between. t shows every packet."
+	case p.file != nil:
+		l.Empty = "There is no packet in the file."
 	case !p.running && len(p.points) == 0:
 		l.Empty = "Nothing is being captured. On the links page, space marks links and c captures there. r sends a request through a published port and captures on both sides of the host."
 	case p.all:
@@ -260,6 +282,9 @@ func (p *Capture) View(th *kit.Theme, w, h int) string {
 		}
 	}
 	foot := p.display.lines(th, w, shown, all, p.scan.missed)
+	if p.path.typing {
+		foot = p.path.lines(th, w)
+	}
 	body := kit.Block(head, w, len(head)) + "\n" + l.View(th, w, h-len(head)-len(foot))
 	if len(foot) > 0 {
 		body += "\n" + kit.Block(foot, w, len(foot))
@@ -269,6 +294,9 @@ func (p *Capture) View(th *kit.Theme, w, h int) string {
 
 // head says where packets are seen, how many, and what was sent.
 func (p *Capture) head(th *kit.Theme, w int) []string {
+	if p.file != nil {
+		return p.fileHead(th, w)
+	}
 	if len(p.points) == 0 {
 		return []string{"  " + th.Dim.Render("○ not capturing")}
 	}
@@ -355,8 +383,17 @@ func (p *Capture) lost() string {
 func (p *Capture) Actions() []kit.Action {
 	l := p.list()
 	nothing := func() string {
-		if len(p.points) == 0 {
+		switch {
+		case p.file != nil:
+			return "this is a file, not a capture"
+		case len(p.points) == 0:
 			return "nothing has been captured yet: c on the links page does"
+		}
+		return ""
+	}
+	noFile := func() string {
+		if p.file == nil {
+			return "no file is open: o opens one"
 		}
 		return ""
 	}
@@ -369,7 +406,7 @@ func (p *Capture) Actions() []kit.Action {
 		}},
 		{ID: "capture.fields", Binding: kit.Bind("x", "all fields or changed ones"), Bar: 16, Run: p.toggleFields},
 		{ID: "capture.stop", Binding: kit.Bind("c", "stop or start again"), Bar: 17, Disabled: nothing, Run: p.toggle},
-		{ID: "capture.clear", Binding: kit.Bind("C", "clear the list"), Run: func() tea.Cmd {
+		{ID: "capture.clear", Binding: kit.Bind("C", "clear the list"), Disabled: nothing, Run: func() tea.Cmd {
 			p.clear()
 			return nil
 		}},
@@ -383,10 +420,17 @@ func (p *Capture) Actions() []kit.Action {
 			p.rewrites.Measure()
 			return nil
 		}},
+		{ID: "capture.open", Binding: kit.Bind("o", "open a capture file"), Run: func() tea.Cmd {
+			p.askPath("open", "", func(path string) tea.Cmd { return p.Open(path, nil) })
+			return nil
+		}},
+		{ID: "capture.about", Binding: kit.Bind("A", "about the file"), Disabled: noFile, Run: p.about},
 		{ID: "capture.marked", Binding: kit.Bind("m", "next marked packet"), Run: p.nextMarked},
 	}
 	own = append(own, p.openActions()...)
-	own = append(own, p.app.probeActions()...)
+	if p.app.World.File == "" {
+		own = append(own, p.app.probeActions()...)
+	}
 	own = append(own, p.app.copyActions(func() (string, string) {
 		r, ok := l.Selected()
 		if !ok {
@@ -421,6 +465,14 @@ func (p *Capture) pause() tea.Cmd {
 func (p *Capture) toggle() tea.Cmd {
 	if !p.running {
 		return p.begin(p.points)
+	}
+	return p.stop()
+}
+
+// stop ends the capture, if one runs.
+func (p *Capture) stop() tea.Cmd {
+	if !p.running {
+		return nil
 	}
 	p.running = false
 	return func() tea.Msg { return captureMsg{nil, p.app.Backend.Capture(p.app.Context, nil)} }

@@ -80,11 +80,16 @@ func (d *display) lines(th *kit.Theme, w, shown, all int, missed uint64) []strin
 	return append(lines, "   "+th.Bad.Render(kit.Cut(mark, w-4)))
 }
 
-// Typing says that a filter is being typed.
-func (p *Capture) Typing() bool { return p.display.typing }
+// Typing says that a filter or a file's name is being typed.
+func (p *Capture) Typing() bool { return p.display.typing || p.path.typing }
 
 // Hints are the keys meanwhile.
-func (p *Capture) Hints() []kit.Action { return p.list().Hints() }
+func (p *Capture) Hints() []kit.Action {
+	if p.path.typing {
+		return p.path.hints()
+	}
+	return p.list().Hints()
+}
 
 // typed gives a key to the filter.
 func (p *Capture) typed(msg tea.KeyMsg) tea.Cmd {

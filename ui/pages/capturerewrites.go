@@ -62,6 +62,22 @@ func (l *rewriteList) show(serial uint64, passes func(*capture.Rewrite) bool) {
 // again lets every row be looked at once more.
 func (l *rewriteList) again() { l.shown, l.upTo = nil, 0 }
 
+// found takes a packet that was seen twice. On its way out of where it came in,
+// unchanged, it says nothing.
+func (p *Capture) found(r *capture.Rewrite) {
+	if r.Before.Point == r.After.Point && !changesEnds(r) {
+		return
+	}
+	p.rewrites.add(r)
+	p.know(r)
+	p.reconsider(r)
+}
+
+// changesEnds is false for a packet that was only forwarded.
+func changesEnds(r *capture.Rewrite) bool {
+	return r.Before.Src != r.After.Src || r.Before.Dst != r.After.Dst || r.Before.ID != r.After.ID
+}
+
 // know remembers which packets a rewrite is about, for the filter's "rewritten"
 // and "flow".
 func (p *Capture) know(r *capture.Rewrite) {

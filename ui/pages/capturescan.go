@@ -97,8 +97,7 @@ func match(f *filter.Display, rec *capture.Record, w *capture.Rewrite, ports []u
 	if w == nil {
 		return f.Match(rec.Subject(false, 0, ports...))
 	}
-	b, a := &w.Before, &w.After
-	return f.Match(rec.Subject(b.Src != a.Src || b.Dst != a.Dst || b.ID != a.ID, w.Flow, ports...))
+	return f.Match(rec.Subject(changesEnds(w), w.Flow, ports...))
 }
 
 // scanned takes what was found in a part, and looks through the next one.

@@ -66,7 +66,15 @@ func (p *Capture) pane(th *kit.Theme, r packet, w int) []string {
 
 func ruleLines(th *kit.Theme, r *capture.Rewrite, w int) []string {
 	if r.Rule == nil {
-		return []string{th.Dim.Render("no rule could be named for this rewrite")}
+		text := "no rule could be named for this rewrite"
+		if r.BeforeRecord != nil && r.BeforeRecord.Comment != "" { // a file's
+			text = r.BeforeRecord.Comment
+		}
+		var lines []string
+		for _, l := range kit.Wrap(kit.Safe(text), w) {
+			lines = append(lines, th.Dim.Render(l))
+		}
+		return lines
 	}
 	where := fmt.Sprintf("%s: %s %s: ", r.Rule.NS, r.Rule.Engine, r.Rule.Family)
 	var lines []string

@@ -24,14 +24,15 @@ type Source interface {
 	Points() []capture.Point
 }
 
-// near is how many decoded packets are remembered, twice: more than a screen has.
-const near = 512
+// remembered is how many decoded packets are remembered, twice: more than a screen has.
+const remembered = 512
 
 // packetRows are the packets of the list: all of a source, or those that pass
 // the display filter. A packet is decoded when it is drawn.
 type packetRows struct {
 	source     Source // nil before the first capture
 	first, end uint64 // what is shown of it
+	ahead      bool   // packets are read before they are drawn, not while
 	floor      uint64 // packets before it were cleared away
 	filtered   bool
 	matches    []uint64 // serials of those that pass, in their order
@@ -134,7 +135,9 @@ func (r *packetRows) record(serial uint64) *capture.Record {
 		if i := before(r.held, serial); i < len(r.held) && r.held[i].Serial == serial {
 			return r.held[i]
 		}
-		rec, _ = r.source.Record(serial)
+		if !r.ahead {
+			rec, _ = r.source.Record(serial)
+		}
 	}
 	if rec != nil {
 		r.remember(rec)
@@ -144,8 +147,11 @@ func (r *packetRows) record(serial uint64) *capture.Record {
 
 // remember keeps a packet for the next time that it is drawn.
 func (r *packetRows) remember(rec *capture.Record) {
-	if r.young == nil || len(r.young) >= near {
-		r.old, r.young = r.young, make(map[uint64]*capture.Record, near)
+	if r.young == nil || len(r.young) >= remembered {
+		r.old, r.young = r.young, make(map[uint64]*capture.Record, remembered)
 	}
 	r.young[rec.Serial] = rec
 }
+
+// near says that a packet was drawn just now, or is about to be.
+func (r *packetRows) near(serial uint64) bool { return r.young[serial] != nil || r.old[serial] != nil }
