@@ -101,6 +101,9 @@ func (c *Conversation) Packets() uint64 { return c.AB.Packets + c.BA.Packets }
 // Bytes of both directions.
 func (c *Conversation) Bytes() uint64 { return c.AB.Bytes + c.BA.Bytes }
 
+// PacketRate is the packets per second of both directions.
+func (c *Conversation) PacketRate() float64 { return c.AB.PacketRate + c.BA.PacketRate }
+
 // Rate is the bytes per second of both directions.
 func (c *Conversation) Rate() float64 { return c.AB.ByteRate + c.BA.ByteRate }
 

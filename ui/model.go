@@ -69,7 +69,7 @@ func New(o Options) *Model {
 		o.Tick = tea.Tick
 	}
 	m := &Model{toast: kit.Toast{Tick: o.Tick}, opts: o, theme: kit.NewTheme(o.Renderer, o.Plain), dialogs: kit.Stack{Now: o.Now}}
-	m.app = &pages.App{Host: m, Backend: o.Backend, World: o.World, Context: o.Context, Tick: o.Tick}
+	m.app = &pages.App{Host: m, Backend: o.Backend, World: o.World, Context: o.Context, Tick: o.Tick, Now: o.Now}
 	m.tabs = m.app.All()
 	return m
 }

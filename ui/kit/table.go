@@ -351,6 +351,13 @@ func (t *Table[K, T]) cycleSort() {
 	t.arrange()
 }
 
+// SortBy sorts by the column with this title.
+func (t *Table[K, T]) SortBy(title string, down bool) {
+	t.sortBy = slices.IndexFunc(t.Columns, func(c Column[T]) bool { return c.Title == title })
+	t.sortDown = down
+	t.arrange()
+}
+
 // Tell says how many rows there are and how they are arranged.
 func (t *Table[K, T]) Tell() string {
 	all, shown := t.Len()

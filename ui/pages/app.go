@@ -105,6 +105,7 @@ type App struct {
 	World   World
 	Context context.Context // ends when the program does
 	Tick    kit.Tick
+	Now     func() time.Time
 
 	Snap    *inventory.Snapshot // nil until the first has come
 	History []ops.Entry         // newest first
@@ -148,6 +149,8 @@ func (a *App) Samples() []kit.Page {
 		newLabResult(a, "", ""),
 		samplePacketPage(a),
 		newEncapPage(a, oneSide(&capture.Record{}), 0),
+		newConversations(a, a.capture),
+		newStreamPage(a, a.capture, nil, nil),
 	}
 }
 

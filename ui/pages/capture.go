@@ -37,6 +37,7 @@ type Capture struct {
 	}
 	display  display
 	scan     scan
+	talks    *conversations              // nil before it was looked at
 	known    map[uint64]*capture.Rewrite // whose side a packet is, by serial
 	absolute bool                        // times of day, not since the first packet
 	file     *openFile                   // shown instead of a capture

@@ -105,6 +105,7 @@ func (p *Capture) openActions() []kit.Action {
 			return ""
 		}, Run: func() tea.Cmd { return p.app.Push(newLadder(p.app, p.rewrites.rows, p.flow())) }},
 	}
+	list = append(list, p.talkActions()...)
 	for i := range list {
 		list[i].Section = "The packet"
 	}
