@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
+	"slices"
 	"sync"
-	"time"
 
 	"vethscope/capture"
-	"vethscope/ops/inventory"
 	"vethscope/ops/netfilter"
 	"vethscope/ops/netns"
 )
@@ -85,23 +83,29 @@ func (t *translator) watch(ctx context.Context, p capture.Point) error {
 	return nil
 }
 
-// learn keeps a flow for take.
+// learn keeps for take what happens.
 func (s *natSpace) learn(e netfilter.FlowEvent, notice func(string)) {
 	switch e.Kind {
+	case netfilter.FlowSynced:
+		return
 	case netfilter.FlowReset:
-		if e.Lost > 0 {
-			notice(s.name + ": the kernel dropped conntrack events: some packets may stay unmatched")
-		}
-	case netfilter.FlowPresent, netfilter.FlowNew:
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if len(s.pending) < maxPending {
-			s.pending = append(s.pending, e)
+		if e.Lost == 0 {
 			return
 		}
-		if s.dropped++; s.dropped == 1 {
-			notice(s.name + ": flows come faster than they are shown: some packets may stay unmatched")
-		}
+		notice(s.name + ": the kernel dropped conntrack events: some packets may stay unmatched")
+		e.Kind = netfilter.FlowRules // that may have been among them
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.pending); e.Kind == netfilter.FlowRules && n > 0 && s.pending[n-1].Kind == e.Kind {
+		return
+	}
+	if len(s.pending) < maxPending {
+		s.pending = append(s.pending, e)
+		return
+	}
+	if s.dropped++; s.dropped == 1 {
+		notice(s.name + ": flows come faster than they are shown: some packets may stay unmatched")
 	}
 }
 
@@ -112,17 +116,22 @@ func (t *translator) take(ctx context.Context) (out []capture.Translation) {
 	for _, s := range t.spaces {
 		s.watch.CatchUp()
 		s.mu.Lock()
-		flows := s.pending
-		s.pending, s.spare = s.spare[:0], flows
+		events := s.pending
+		s.pending, s.spare = s.spare[:0], events
 		s.mu.Unlock()
-		for i := range flows {
-			if tr, ok := s.attr.translation(ctx, flows[i].Flow); ok {
-				tr.Time = flows[i].Time
-				out = append(out, tr)
-			}
+		if len(events) > 0 {
+			out = append(out, s.attr.translations(ctx, events, s.unchanged)...)
 		}
 	}
 	return out
+}
+
+// unchanged says that the rules were not changed since the last take.
+func (s *natSpace) unchanged() bool {
+	s.watch.CatchUp()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(s.pending, func(e netfilter.FlowEvent) bool { return e.Kind == netfilter.FlowRules })
 }
 
 func (t *translator) close() {
@@ -130,77 +139,6 @@ func (t *translator) close() {
 		s.watch.Close()
 	}
 	t.ends.Wait()
-}
-
-// attributor finds the rules that rewrote the flows of one namespace. It is for
-// one goroutine.
-type attributor struct {
-	ns, path string
-	rules    *netfilter.Ruleset
-	read     time.Time // when rules were
-	hops     map[netip.Addr]inventory.Hop
-}
-
-// fresh is how long rules and routes are believed without another look.
-const fresh = time.Second
-
-func newAttributor(ns, path string) *attributor {
-	return &attributor{ns: ns, path: path, hops: map[netip.Addr]inventory.Hop{}}
-}
-
-// translation says what a flow's packets become; ok is false for a flow that is
-// not rewritten.
-func (a *attributor) translation(ctx context.Context, f netfilter.Flow) (t capture.Translation, ok bool) {
-	if !f.SNAT && !f.DNAT {
-		return t, false
-	}
-	t = capture.Translation{NS: a.ns, ID: f.ID, Original: tuple(f.Protocol, f.Original), Reply: tuple(f.Protocol, f.Reply)}
-	if a.refresh(ctx) != nil {
-		return t, true // the rewrite is shown all the same, without its rule
-	}
-	in, out := a.hop(ctx, f.Original.Src.Addr()), a.hop(ctx, f.Reply.Src.Addr())
-	local := func(addr netip.Addr) bool { return a.hop(ctx, addr).Local }
-	dnat, snat := a.rules.Attribute(f, wire(in), wire(out), local)
-	t.DNAT, t.SNAT = a.ref(dnat), a.ref(snat)
-	return t, true
-}
-
-// wire is the link of a hop, "" for the namespace itself.
-func wire(h inventory.Hop) string {
-	if h.Local {
-		return ""
-	}
-	return h.Link
-}
-
-func (a *attributor) refresh(ctx context.Context) error {
-	if a.rules != nil && time.Since(a.read) < fresh {
-		return nil
-	}
-	rules, err := netfilter.Read(ctx, a.path)
-	if err != nil {
-		return err
-	}
-	a.rules, a.read = rules, time.Now()
-	clear(a.hops)
-	return nil
-}
-
-func (a *attributor) hop(ctx context.Context, addr netip.Addr) inventory.Hop {
-	h, ok := a.hops[addr]
-	if !ok {
-		// Without a route there is no link, and no rule that asks for one fits.
-		h, _ = inventory.HopTo(ctx, a.path, addr)
-		a.hops[addr] = h
-	}
-	return h
-}
-
-func (a *attributor) ref(r *netfilter.Rule) *capture.RuleRef {
-	if r == nil {
-		return nil
-	}
-	return &capture.RuleRef{NS: a.ns, Engine: r.Engine, Family: r.Family, Table: r.Table, Chain: r.Chain, Handle: r.Handle, Text: r.Text}
 }
 
 func tuple(protocol string, t netfilter.Tuple) capture.Tuple {

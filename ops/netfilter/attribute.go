@@ -8,7 +8,7 @@ import "net/netip"
 // it is given. Where something cannot be decided and makes a difference,
 // Unsure says what, and the answer is the first of the possibilities.
 func (rs *Ruleset) Translate(p Packet) Translation {
-	all, unsure, complete := rs.explore(p, nil)
+	all, unsure, complete := rs.explore(p, nil, nil)
 	first := all[0]
 	for _, o := range all {
 		if !o.dropped { // what gets through is the better guess
@@ -53,11 +53,21 @@ func (rs *Ruleset) rewrite(r *rewrite, from netip.AddrPort) *Rewrite {
 // rewritten, and for one where the rules as they are now do not explain what
 // conntrack says, or explain it in more than one way.
 func (rs *Ruleset) Attribute(f Flow, in, out string, local func(netip.Addr) bool) (dnat, snat *Rule) {
-	p := Packet{
-		InLink: in, OutLink: out, Protocol: f.Protocol, Src: f.Original.Src, Dst: f.Original.Dst,
-		ICMPType: f.ICMPType, Related: f.Related, IsLocal: local,
+	p := f.first(local)
+	p.InLink, p.OutLink, p.LinksOpen = in, out, false
+	return rs.attribute(&f, p, nil)
+}
+
+// first is the flow's first packet, with links that are not known.
+func (f *Flow) first(local func(netip.Addr) bool) Packet {
+	return Packet{
+		Protocol: f.Protocol, Src: f.Original.Src, Dst: f.Original.Dst,
+		ICMPType: f.ICMPType, Related: f.Related, IsLocal: local, LinksOpen: true,
 	}
-	all, _, complete := rs.explore(p, &f)
+}
+
+func (rs *Ruleset) attribute(f *Flow, p Packet, used *used) (dnat, snat *Rule) {
+	all, _, complete := rs.explore(p, f, used)
 	if !complete {
 		return nil, nil
 	}

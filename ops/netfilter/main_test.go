@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { sandboxtest.Main(m) }
 
 // load gives a ruleset to nft(8) inside a namespace.
-func load(t *testing.T, ns, ruleset string) {
+func load(t testing.TB, ns, ruleset string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ruleset.nft")
 	if err := os.WriteFile(file, []byte(ruleset), 0o600); err != nil {
@@ -23,7 +23,7 @@ func load(t *testing.T, ns, ruleset string) {
 }
 
 // restore gives a ruleset to iptables-nft-restore or ip6tables-nft-restore.
-func restore(t *testing.T, ns, program, ruleset string) {
+func restore(t testing.TB, ns, program, ruleset string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ruleset.ipt")
 	if err := os.WriteFile(file, []byte(ruleset), 0o600); err != nil {
@@ -32,7 +32,7 @@ func restore(t *testing.T, ns, program, ruleset string) {
 	sandboxtest.Run(t, ns, program, file)
 }
 
-func read(t *testing.T, ns string) *Ruleset {
+func read(t testing.TB, ns string) *Ruleset {
 	t.Helper()
 	rs, err := Read(t.Context(), netns.Path(ns))
 	if err != nil {

@@ -35,15 +35,16 @@ const (
 
 const nfgenmsg = 4 // size of struct nfgenmsg
 
-// eachMessage calls f with the body of every conntrack message in a datagram.
-func eachMessage(b []byte, f func(body []byte)) {
+// eachMessage calls f with the body of every message in a datagram, and with
+// the subsystem of Netfilter that it is of.
+func eachMessage(b []byte, f func(subsystem byte, body []byte)) {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		n := int(binary.NativeEndian.Uint32(b))
 		if n < unix.NLMSG_HDRLEN || n > len(b) {
 			return
 		}
-		if b[5] == unix.NFNL_SUBSYS_CTNETLINK && n >= unix.NLMSG_HDRLEN+nfgenmsg {
-			f(b[unix.NLMSG_HDRLEN+nfgenmsg : n])
+		if n >= unix.NLMSG_HDRLEN+nfgenmsg {
+			f(byte(binary.NativeEndian.Uint16(b[4:])>>8), b[unix.NLMSG_HDRLEN+nfgenmsg:n])
 		}
 		b = b[min((n+3)&^3, len(b)):]
 	}

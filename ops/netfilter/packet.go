@@ -11,8 +11,11 @@ type Packet struct {
 	// InLink is where it comes in, "" for one that the namespace makes itself.
 	InLink string
 	// OutLink is where it leaves after routing, "" for one that is delivered.
-	OutLink  string
-	Protocol string // "tcp", "udp", "icmp", "icmpv6", "sctp", or a number
+	OutLink string
+	// LinksOpen says that the names of the links are not known. Whether it is
+	// made here or delivered is then decided by IsLocal.
+	LinksOpen bool
+	Protocol  string // "tcp", "udp", "icmp", "icmpv6", "sctp", or a number
 	// Src and Dst hold the id of an ICMP query in their ports.
 	Src, Dst netip.AddrPort
 	ICMPType uint8
@@ -22,6 +25,20 @@ type Packet struct {
 	// IsLocal says whether an address is one of the namespace's own. Where it
 	// is nil every question for it is left open.
 	IsLocal func(netip.Addr) bool
+}
+
+// ends says whether the packet is made in the namespace, and whether it is
+// delivered there. actual is the packet's flow, when it is known.
+func (p *Packet) ends(actual *Flow) (made, delivered bool) {
+	if !p.LinksOpen {
+		return p.InLink == "", p.InLink != "" && p.OutLink == ""
+	}
+	made = p.IsLocal(p.Src.Addr())
+	to := p.Dst
+	if actual != nil {
+		to = actual.Reply.Src
+	}
+	return made, !made && p.IsLocal(to.Addr())
 }
 
 // Translation is what the rules make of a packet's addresses.
@@ -83,16 +100,34 @@ func (r *rewrite) target(from netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(addr, r.portLow)
 }
 
-// allows says whether the rewrite may have made to out of from.
-func (r *rewrite) allows(from, to netip.AddrPort, p *Packet) bool {
+// allows says whether the rewrite may have made to out of from. What it looks at
+// is used.
+func (r *rewrite) allows(from, to netip.AddrPort, p *Packet, used *used) bool {
+	fromAt, toAt := factDst, factReplySrc
+	if r.isSource() {
+		fromAt, toAt = factSrc, factReplyDst
+	}
+	if !r.unknown && !r.choosesAddr() {
+		used.addr(toAt)
+		if r.netmap || !r.fixedAddr() {
+			used.addr(fromAt)
+		}
+	}
+	if r.hasPort || !r.isSource() {
+		used.port(toAt)
+		used.port(fromAt)
+	}
 	return r.allowsAddr(from.Addr(), to.Addr(), p) && r.allowsPort(from.Port(), to.Port(), p)
 }
+
+// choosesAddr says that the new address is one of the namespace's own.
+func (r *rewrite) choosesAddr() bool { return r.kind == kindMasquerade || r.kind == kindRedirect }
 
 func (r *rewrite) allowsAddr(from, to netip.Addr, p *Packet) bool {
 	switch {
 	case r.unknown:
 		return false
-	case r.kind == kindMasquerade || r.kind == kindRedirect:
+	case r.choosesAddr():
 		return p.IsLocal != nil && p.IsLocal(to)
 	case r.netmap:
 		return to == r.netmapped(from)

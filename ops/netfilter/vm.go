@@ -17,6 +17,7 @@ type machine struct {
 	rule    *rule
 	data    [registerBytes]byte
 	known   [registerBytes]bool
+	from    [registerBytes]origin
 	verdict verdict
 }
 
@@ -70,6 +71,7 @@ func (m *machine) store(reg uint32, b []byte) {
 		return
 	}
 	clear(m.data[from:to])
+	clear(m.from[from:to])
 	copy(m.data[from:to], b)
 	for i := from; i < to; i++ {
 		m.known[i] = true
@@ -83,13 +85,22 @@ func (m *machine) forget(reg uint32, size int) {
 	}
 }
 
-// load gives size bytes from a register on, and whether all are known.
+// load gives size bytes from a register on, and whether all are known. All of
+// them count as used.
 func (m *machine) load(reg uint32, size int) ([]byte, bool) {
+	b, from, known := m.peek(reg, size)
+	m.used.all(from)
+	return b, known
+}
+
+// peek is load for who says himself what of it is used; from is where the bytes
+// come from.
+func (m *machine) peek(reg uint32, size int) (b []byte, origins []origin, known bool) {
 	from, to, ok := window(reg, size)
 	if !ok {
-		return make([]byte, max(size, 0)), false
+		return make([]byte, max(size, 0)), nil, false
 	}
-	return m.data[from:to], !slices.Contains(m.known[from:to], false)
+	return m.data[from:to], m.from[from:to], !slices.Contains(m.known[from:to], false)
 }
 
 func hostBytes(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
@@ -181,17 +192,20 @@ func (m *machine) immediate(a attrs) action {
 
 func (m *machine) bitwise(a attrs) {
 	size := int(min(a.u32(3), registerBytes))
-	src, known := m.load(a.u32(1), size)
+	src, origins, known := m.peek(a.u32(1), size)
 	mask, xor := a.value(4), a.value(5)
 	if a.u32(6) != bitwiseMask || len(mask) < size || len(xor) < size || !known {
 		m.forget(a.u32(2), size)
 		return
 	}
 	out := make([]byte, size)
+	masked := make([]origin, size)
 	for i := range out {
 		out[i] = src[i]&mask[i] ^ xor[i]
+		masked[i] = origin{origins[i].fact, origins[i].bits & mask[i]}
 	}
 	m.store(a.u32(2), out)
+	m.comesFrom(a.u32(2), masked)
 }
 
 func (m *machine) byteorder(a attrs) {
@@ -212,11 +226,12 @@ func (m *machine) byteorder(a attrs) {
 
 func (m *machine) cmp(a attrs) action {
 	want := a.value(3)
-	got, known := m.load(a.u32(1), len(want))
+	got, origins, known := m.peek(a.u32(1), len(want))
 	if !known {
 		return test(m.either("comparison in " + m.place()))
 	}
 	c := bytes.Compare(got, want)
+	m.used.compared(origins, got, want, a.u32(2) <= cmpNeq)
 	results := []bool{c == 0, c != 0, c < 0, c <= 0, c > 0, c >= 0}
 	if op := int(a.u32(2)); op < len(results) {
 		return test(results[op])
@@ -240,11 +255,12 @@ func (m *machine) place() string {
 	return familyName(t.family) + " " + t.name + " " + m.rule.chain.name
 }
 
-// header builds what is known of a header: the bytes, and for each whether it
-// is known.
+// header builds what is known of a header: the bytes, for each whether it is
+// known, and where it comes from.
 type header struct {
 	data  [64]byte
 	known [64]bool
+	from  [64]origin
 }
 
 func (h *header) put(off int, b ...byte) {
@@ -254,31 +270,38 @@ func (h *header) put(off int, b ...byte) {
 	}
 }
 
+// putFact is put for what the flow decides.
+func (h *header) putFact(off, fact int, b ...byte) {
+	h.put(off, b...)
+	copy(h.from[off:], origins(fact, len(b)))
+}
+
 func (m *machine) networkHeader() *header {
 	h := &header{}
 	src, dst := m.src.Addr().AsSlice(), m.dst.Addr().AsSlice()
 	if m.family() == familyIP {
 		h.put(0, 0x45)
 		h.put(9, m.pkt.protocol())
-		h.put(12, src...)
-		h.put(16, dst...)
+		h.putFact(12, factSrc, src...)
+		h.putFact(16, m.dstAt, dst...)
 	} else {
 		h.put(6, m.pkt.protocol())
-		h.put(8, src...)
-		h.put(24, dst...)
+		h.putFact(8, factSrc, src...)
+		h.putFact(24, m.dstAt, dst...)
 	}
 	return h
 }
 
 func (m *machine) transportHeader() *header {
 	h := &header{}
+	sport := binary.BigEndian.AppendUint16(nil, m.src.Port())
 	if m.pkt.isICMP() {
 		h.put(0, m.pkt.ICMPType, 0)
-		h.put(4, binary.BigEndian.AppendUint16(nil, m.src.Port())...)
+		h.putFact(4, factSrc+factPort, sport...)
 		return h
 	}
-	h.put(0, binary.BigEndian.AppendUint16(nil, m.src.Port())...)
-	h.put(2, binary.BigEndian.AppendUint16(nil, m.dst.Port())...)
+	h.putFact(0, factSrc+factPort, sport...)
+	h.putFact(2, m.dstAt+factPort, binary.BigEndian.AppendUint16(nil, m.dst.Port())...)
 	return h
 }
 
@@ -301,5 +324,6 @@ func (m *machine) payload(a attrs) {
 	m.store(a.u32(1), h.data[off:off+size])
 	if from, to, ok := window(a.u32(1), int(size)); ok {
 		copy(m.known[from:to], h.known[off:off+size])
+		copy(m.from[from:to], h.from[off:off+size])
 	}
 }

@@ -45,12 +45,15 @@ func (m *machine) metaValue(k uint32) (b []byte, known bool) {
 	case metaMark:
 		return hostBytes(m.mark.value), !m.mark.open
 	case metaIifname:
-		return linkName(m.inLink()), true
+		in, ok := m.inLink()
+		return linkName(in), ok
 	case metaOifname:
 		out, ok := m.outLink()
 		return linkName(out), ok
 	case metaIif:
-		return m.linkIndex(m.inLink())
+		in, ok := m.inLink()
+		b, known = m.linkIndex(in)
+		return b, known && ok
 	case metaOif:
 		out, ok := m.outLink()
 		b, known = m.linkIndex(out)
@@ -61,7 +64,10 @@ func (m *machine) metaValue(k uint32) (b []byte, known bool) {
 
 // inLink is the link that the packet came in by; the hooks behind output have
 // none.
-func (m *machine) inLink() string { return m.in }
+func (m *machine) inLink() (name string, known bool) {
+	made, _ := m.pkt.ends(m.actual)
+	return m.in, made || !m.pkt.LinksOpen
+}
 
 // outLink is the link that the packet leaves by, "" at the hooks before routing.
 func (m *machine) outLink() (name string, known bool) {
@@ -105,7 +111,14 @@ func (m *machine) ct(a attrs) {
 		return
 	}
 	m.store(a.u32(1), b)
+	if fact, ok := ctFacts[k]; ok {
+		m.comesFrom(a.u32(1), origins(fact, len(b)))
+	}
 }
+
+// ctFacts are the facts that keys of ct load.
+var ctFacts = map[uint32]int{8: factSrc, 19: factSrc, 21: factSrc, 9: factDst, 20: factDst, 22: factDst,
+	11: factSrc + factPort, 12: factDst + factPort}
 
 // ctValue is what conntrack says of the first packet of a flow. The reply's
 // addresses change at every NAT hook, so they are left open.

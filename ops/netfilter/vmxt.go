@@ -144,6 +144,12 @@ func (m *machine) xtPorts(b *xtInfo) (matches, known bool) {
 	if m.pkt.Protocol != b.name {
 		return false, true
 	}
+	if b.u16(0) != 0 || b.u16(2) != 0xffff {
+		m.used.port(factSrc)
+	}
+	if b.u16(4) != 0 || b.u16(6) != 0xffff {
+		m.used.port(m.dstAt)
+	}
 	src := within(m.src.Port(), b.u16(0), b.u16(2)) != (invert&1 != 0)
 	dst := within(m.dst.Port(), b.u16(4), b.u16(6)) != (invert&2 != 0)
 	if !src || !dst {
@@ -154,6 +160,8 @@ func (m *machine) xtPorts(b *xtInfo) (matches, known bool) {
 
 func (m *machine) xtMultiport(b *xtInfo) (matches, known bool) {
 	mp, ok := readMultiport(b)
+	m.used.port(factSrc)
+	m.used.port(m.dstAt)
 	hit := slices.ContainsFunc(mp.ranges, func(r [2]uint16) bool {
 		src, dst := within(m.src.Port(), r[0], r[1]), within(m.dst.Port(), r[0], r[1])
 		return mp.which != 1 && src || mp.which != 0 && dst
@@ -164,6 +172,8 @@ func (m *machine) xtMultiport(b *xtInfo) (matches, known bool) {
 func (m *machine) xtIPRange(b *xtInfo) (matches, known bool) {
 	size := addrSize(b.family)
 	flags := b.u8(64)
+	m.used.addr(factSrc)
+	m.used.addr(m.dstAt)
 	inside := func(a netip.Addr, off int) bool {
 		low, _ := netip.AddrFromSlice(b.bytes(off, size))
 		high, _ := netip.AddrFromSlice(b.bytes(off+16, size))

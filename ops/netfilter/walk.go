@@ -25,6 +25,8 @@ type walker struct {
 	// through what the rules leave open, and ends runs that contradict it.
 	actual *Flow
 	result outcome
+	used   *used // notes what was looked at; nil when nobody asks
+	dstAt  int   // the fact that dst is
 }
 
 // mark is the mark of a packet or of a flow, which a rule may set to something
@@ -68,13 +70,13 @@ const (
 
 // explore runs the packet through the rules, once for each combination of what
 // cannot be decided. complete is false when there were too many.
-func (rs *Ruleset) explore(p Packet, actual *Flow) (all []outcome, unsure []string, complete bool) {
+func (rs *Ruleset) explore(p Packet, actual *Flow, used *used) (all []outcome, unsure []string, complete bool) {
 	c := &choices{}
 	reasons := map[string]bool{}
 	steps := maxSteps
 	for range maxRuns {
 		w := &walker{rs: rs, pkt: p, src: p.Src, dst: p.Dst, mark: mark{value: p.Mark}, choices: c, unsure: reasons,
-			steps: &steps, actual: actual}
+			steps: &steps, actual: actual, used: used, dstAt: factDst}
 		w.run()
 		all = append(all, w.result)
 		if steps <= 0 {
@@ -114,7 +116,8 @@ func (w *walker) run() {
 	}
 	w.in = w.pkt.InLink
 	first := "prerouting"
-	if w.in == "" {
+	made, delivered := w.pkt.ends(w.actual)
+	if made {
 		first = "output"
 	}
 	w.outKnown = true
@@ -124,8 +127,7 @@ func (w *walker) run() {
 	if !w.visit(first) {
 		return
 	}
-	delivered := w.in != "" && w.pkt.OutLink == ""
-	w.out, w.outKnown = w.pkt.OutLink, true
+	w.out, w.outKnown = w.pkt.OutLink, !w.pkt.LinksOpen
 	if delivered {
 		w.visit("input")
 		return
@@ -142,7 +144,7 @@ func (w *walker) firstOutLink() {
 	switch {
 	case w.pkt.IsLocal != nil && w.pkt.IsLocal(w.dst.Addr()):
 		w.out = "lo"
-	case w.actual != nil && w.actual.Reply.Src == w.actual.Original.Dst:
+	case w.actual != nil && w.actual.Reply.Src == w.actual.Original.Dst && !w.pkt.LinksOpen:
 		w.out = w.pkt.OutLink
 	default:
 		w.outKnown = false
@@ -324,9 +326,9 @@ func (w *walker) apply(r *rewrite) {
 	if r.isSource() {
 		to = w.actual.Reply.Dst
 	} else {
-		w.dst = to
+		w.dst, w.dstAt = to, factReplySrc
 	}
-	if !r.unknown && !r.allows(from, to, &w.pkt) {
+	if !r.unknown && !r.allows(from, to, &w.pkt, w.used) {
 		w.result.dropped = true
 	}
 }

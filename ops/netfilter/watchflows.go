@@ -26,12 +26,14 @@ const (
 	FlowNew       FlowEventKind = "new"
 	FlowUpdated   FlowEventKind = "updated"
 	FlowDestroyed FlowEventKind = "destroyed"
+	// FlowRules tells, in a NATWatch, that the rules of nf_tables were changed.
+	FlowRules FlowEventKind = "rules"
 )
 
 // FlowEvent is a change to conntrack's table.
 type FlowEvent struct {
 	Kind FlowEventKind
-	Flow Flow // not with FlowReset and FlowSynced
+	Flow Flow // not with FlowReset, FlowSynced and FlowRules
 	// Time, of WatchNAT, is when the event was taken from the kernel, or before
 	// the dump that the flow was found in began.
 	Time time.Time

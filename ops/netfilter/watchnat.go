@@ -3,7 +3,9 @@ package netfilter
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"syscall"
@@ -47,7 +49,8 @@ type NATWatch struct {
 // FlowReset and FlowSynced as by WatchFlows, with FlowPresent and FlowNew in
 // between and behind. When events were lost, FlowReset comes at once, and what
 // was missed follows as FlowPresent, then FlowSynced: what was told before stays
-// true. Calls of f do not overlap; f has to be quick, and must not call CatchUp
+// true. FlowRules stands between the flows that began before the rules were
+// changed and those behind. Calls of f do not overlap; f has to be quick, and must not call CatchUp
 // or Close. Errors are those of Flows. The caller calls Close.
 func WatchNAT(ctx context.Context, nsPath string, f func(FlowEvent)) (*NATWatch, error) {
 	s, err := subscribe(nsPath)
@@ -175,8 +178,10 @@ func (w *NATWatch) lose() {
 func (w *NATWatch) tell(n int) {
 	s, now := w.socket, time.Now()
 	for i := range n {
-		eachMessage(s.buffers[i][:s.messages[i].n], func(body []byte) {
-			if flow, ok := natFlow(body); ok {
+		eachMessage(s.buffers[i][:s.messages[i].n], func(subsystem byte, body []byte) {
+			if subsystem == unix.NFNL_SUBSYS_NFTABLES { // the filter lets through no other than NEWGEN
+				w.f(FlowEvent{Kind: FlowRules, Time: now})
+			} else if flow, ok := natFlow(body); ok {
 				w.f(FlowEvent{Kind: FlowNew, Flow: flow, Time: now})
 			}
 		})
@@ -217,7 +222,11 @@ func subscribe(nsPath string) (*natSocket, error) {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, natBuffer)
 	}
 	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.NFNLGRP_CONNTRACK_NEW - 1)})
+		err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, onlyWhatCounts())
+	}
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK,
+			Groups: 1<<(unix.NFNLGRP_CONNTRACK_NEW-1) | 1<<(unix.NFNLGRP_NFTABLES-1)})
 	}
 	if err != nil {
 		if fd >= 0 {
@@ -236,6 +245,27 @@ func subscribe(nsPath string) (*natSocket, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// onlyWhatCounts keeps the messages about single rules out of the socket: a
+// large ruleset would fill it. What is left is that there was a change, in its
+// place among the flows.
+func onlyWhatCounts() *unix.SockFprog {
+	kind, subsystem := uint32(4), uint32(5) // the bytes of nlmsg_type
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		kind, subsystem = subsystem, kind
+	}
+	const load, equal, end = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	program := []unix.SockFilter{
+		{Code: load, K: subsystem},
+		{Code: equal, K: unix.NFNL_SUBSYS_CTNETLINK, Jt: 3},
+		{Code: equal, K: unix.NFNL_SUBSYS_NFTABLES, Jf: 3},
+		{Code: load, K: kind},
+		{Code: equal, K: unix.NFT_MSG_NEWGEN, Jf: 1},
+		{Code: end, K: math.MaxUint32},
+		{Code: end},
+	}
+	return &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 }
 
 // receive takes the messages that there are, and returns how many; it does not

@@ -3,6 +3,8 @@ package netfilter
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -111,6 +113,27 @@ func TestWatchNATTellsWhatWatchFlowsTells(t *testing.T) {
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) || len(want) == 0 {
 			t.Errorf("%s: got\n%+v\nwant\n%+v", kind, got, want)
 		}
+	}
+}
+
+// A change of the rules is told between the flows before and behind it, once,
+// however many rules it makes.
+func TestWatchNATTellsOfRules(t *testing.T) {
+	l := newLab(t, "natrules")
+	load(t, l.host, nativeLab)
+	serve(t, l.container, ":80")
+	var log eventLog
+	w := watchNAT(t, l.host, log.add)
+	visit(t, l.outside, hostAddr+":8080")
+	load(t, l.host, "table ip more { chain c { "+strings.Repeat("ip saddr 192.0.2.1 counter; ", 200)+"}; }")
+	visit(t, l.outside, hostAddr+":8082")
+	w.CatchUp()
+	var kinds []FlowEventKind
+	for _, e := range log.events {
+		kinds = append(kinds, e.Kind)
+	}
+	if want := []FlowEventKind{FlowReset, FlowSynced, FlowNew, FlowRules, FlowNew}; !slices.Equal(kinds, want) {
+		t.Errorf("got %v, want %v", kinds, want)
 	}
 }
 

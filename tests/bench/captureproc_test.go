@@ -32,6 +32,8 @@ func init() {
 		err = sendMain(os.Args[1])
 	case "flows":
 		err = flowsMain(os.Args[1])
+	case "witness":
+		err = witnessMain(os.Args[1])
 	case "watch":
 		err = watchMain(os.Args[1])
 	}

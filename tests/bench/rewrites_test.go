@@ -31,15 +31,30 @@ func (r *truth) String() string {
 		r.sent, r.arrived, r.right, 100*float64(r.right)/float64(max(r.arrived, 1)), r.wrong, r.missing(), r.lost, r.events)
 }
 
+func (r *truth) fail(why string, w *capture.Rewrite) {
+	if r.wrong++; r.first == "" {
+		r.first = fmt.Sprintf("%s: %+v", why, w)
+	}
+}
+
+// expect says what must be so at any rate, on any machine.
+func (r *truth) expect(t testing.TB) {
+	t.Helper()
+	if r.wrong > 0 {
+		t.Errorf("wrong: %s", r.first)
+	}
+	if r.arrived < r.sent/2 {
+		t.Errorf("the router let only %d of %d through", r.arrived, r.sent)
+	}
+	if r.missing() > r.lost && r.events == 0 {
+		t.Errorf("%d are missing, and only %d were lost", r.missing(), r.lost)
+	}
+}
+
 // check takes what is told of one packet.
 func (r *truth) check(w *capture.Rewrite) {
 	if w.Before.Src == w.After.Src {
 		return // seen, and not rewritten
-	}
-	fail := func(why string) {
-		if r.wrong++; r.first == "" {
-			r.first = fmt.Sprintf("%s: %+v", why, w)
-		}
 	}
 	if w.BeforeRecord == nil || w.AfterRecord == nil {
 		r.lost++ // let go before it could be looked at
@@ -49,14 +64,14 @@ func (r *truth) check(w *capture.Rewrite) {
 	m, after, ok2 := readPayload(w.AfterRecord.Data)
 	switch {
 	case !ok || !ok2:
-		fail("not of the load")
+		r.fail("not of the load", w)
 	case n != m || n >= len(r.told):
-		fail(fmt.Sprintf("%d is taken for %d", n, m))
+		r.fail(fmt.Sprintf("%d is taken for %d", n, m), w)
 	case before != datagramOf(n) || w.Before.Src != before.src.String() || w.Before.Dst != before.dst.String() ||
 		w.After.Src != after.src.String() || w.After.Dst != after.dst.String():
-		fail("other addresses")
+		r.fail("other addresses", w)
 	case int(r.told[n]) == copies(n) || before.refused():
-		fail("told too often")
+		r.fail("told too often", w)
 	default:
 		r.told[n]++
 		r.right++
@@ -147,15 +162,7 @@ func TestNewFlowsAreToldRight(t *testing.T) {
 		t.Run(rateName(rate), func(t *testing.T) {
 			r := engine(t, flowOrder{Link: "eth0", Rate: rate, Flows: 3 * rate})
 			t.Log(r)
-			if r.wrong > 0 {
-				t.Errorf("wrong: %s", r.first)
-			}
-			if r.arrived < r.sent/2 {
-				t.Errorf("the router let only %d of %d through", r.arrived, r.sent)
-			}
-			if r.missing() > r.lost && r.events == 0 {
-				t.Errorf("%d are missing, and only %d were lost", r.missing(), r.lost)
-			}
+			r.expect(t)
 		})
 	}
 }
