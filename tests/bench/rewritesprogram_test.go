@@ -152,7 +152,7 @@ func runProgram(t testing.TB, path string, o flowOrder) (r *truth, unnamed int) 
 	return r, unnamed
 }
 
-var lostWords = regexp.MustCompile(`(\d+) dropped by the kernel, (\d+) skipped`)
+var lostWords = regexp.MustCompile(`(\d+) (?:dropped by the kernel|overrun|packets skipped)`)
 
 // saidLost adds up what the program says that it lost.
 func saidLost(stderr string) (n int) {
