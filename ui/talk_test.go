@@ -137,7 +137,13 @@ func TestConversationsTellWhatTheyMissed(t *testing.T) {
 	d.store.first = 62
 	d.press("K")
 	d.sees("50 packets were let go before they were counted", "61 packets at all points")
-	d.send(CaptureMsg{Source: &packetStore{first: 1}}) // another capture
+	d.seesNot("counting began")
+	other := *d.store
+	d.send(CaptureMsg{Source: &other}) // another capture
+	d.wait()
+	d.sees("61 packets had been let go before the counting began", "50 packets at all points")
+	d.seesNot("before they were counted")
+	d.send(CaptureMsg{Source: &packetStore{first: 1}})
 	d.wait()
 	d.sees("No packet yet")
 	d.seesNot("let go")
@@ -200,4 +206,16 @@ func TestStreamOfAPacketIsLive(t *testing.T) {
 	d.send(CaptureMsg{Source: d.store})
 	d.press("f")
 	d.sees("stream")
+}
+
+func TestTalkInAFile(t *testing.T) {
+	d := looking(t, 120, 30, captureFile(t, 3000))
+	d.press("K")
+	d.sees("1 of 2", "10.10.0.1:8080", "3004 packets at all points, mean rates", "162 kB/s")
+	d.press("G f")
+	d.sees("Nothing was said.", "172.18.0.2:80")
+	d.press("esc enter")
+	d.sees("2 of 3004", "port 45430 and port 80")
+	d.press("esc G f")
+	d.sees("stream", "at host:up0")
 }

@@ -37,8 +37,12 @@ func converse(ctx context.Context, file *capture.File, display *filter.Display) 
 		briefs := make([]capture.Brief, 512)
 		for serial := uint64(1); serial < end; {
 			n := file.View(serial, briefs)
-			if n == 0 || ctx.Err() != nil {
+			if ctx.Err() != nil {
 				break
+			}
+			if n == 0 {
+				_, err := file.Record(int(serial) - 1) // says why it cannot be read
+				return nil, err
 			}
 			for i := range briefs[:n] {
 				c.See(&briefs[i])

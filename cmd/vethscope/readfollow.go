@@ -42,7 +42,8 @@ func readFollow(ctx context.Context, w, errs io.Writer, file *capture.File, f re
 		}
 		n := file.View(serial, briefs)
 		if n == 0 {
-			break
+			_, err := file.Record(int(serial) - 1) // says why it cannot be read
+			return err
 		}
 		for i := range briefs[:n] {
 			if !s.Takes(&briefs[i]) {

@@ -47,7 +47,7 @@ func newConversations(app *App, from *Capture) *conversations {
 		size("A→B", func(r row) uint64 { return r.AB.Bytes }, 6),
 		size("B→A", func(r row) uint64 { return r.BA.Bytes }, 6),
 		size("Bytes", func(r row) uint64 { return r.Bytes() }, 0),
-		number("Rate", rate, func(r row) float64 { return r.Rate() }, 0),
+		number("Rate", p.rate, p.perSecond, 0),
 		number("Start", func(r row) string { return fmt.Sprintf("%.3f", float64(r.First-p.start)/1e9) }, func(r row) float64 { return float64(r.First) }, 7),
 		number("Lasted", func(r row) string { return lasted(r.Duration()) }, func(r row) float64 { return float64(r.Duration()) }, 5),
 		kit.Column[row]{Title: "At", Cell: p.at, Wide: true, Style: dimCell[row], Priority: 10},
@@ -79,11 +79,23 @@ func amount(n float64) string {
 	return fmt.Sprintf("%.0f T", n)
 }
 
-func rate(c capture.Conversation) string {
-	if c.Rate() < 0.5 {
-		return "-"
+// perSecond is the bytes a second just now; of what is not captured any more, the
+// mean.
+func (p *conversations) perSecond(c capture.Conversation) float64 {
+	switch d := c.Duration(); {
+	case p.from.running:
+		return c.Rate()
+	case d > 0:
+		return float64(c.Bytes()) / d.Seconds()
 	}
-	return amount(c.Rate()) + "B/s"
+	return 0
+}
+
+func (p *conversations) rate(c capture.Conversation) string {
+	if n := p.perSecond(c); n >= 0.5 {
+		return amount(n) + "B/s"
+	}
+	return "-"
 }
 
 func lasted(d time.Duration) string {
@@ -211,14 +223,17 @@ func (p *conversations) head(th *kit.Theme, w int) []string {
 	for i := range p.seen.rows {
 		total += p.seen.rows[i].PacketRate()
 	}
-	n := p.seen.counts
-	lines := []string{"  " + th.Dim.Render(kit.Cut(fmt.Sprintf("%d packets at all points, %s/s now · counted where most of each was seen",
-		n.Packets, strings.TrimSpace(amount(total))), w-3))}
+	n, now := p.seen.counts, strings.TrimSpace(amount(total))+"/s now"
+	if !p.from.running {
+		now = "mean rates"
+	}
+	lines := []string{"  " + th.Dim.Render(kit.Cut(fmt.Sprintf("%d packets at all points, %s · counted where most of each was seen", n.Packets, now), w-3))}
 	for _, warn := range []struct {
 		n    uint64
 		text string
 	}{
-		{p.seen.missed, "packets were let go before they were counted"},
+		{p.seen.early, "packets had been let go before the counting began"},
+		{p.seen.missed, "packets were let go before they were counted, or cannot be read"},
 		{n.LetGo, "conversations were let go, those that had been silent for longest"},
 		{n.Packets - n.Addressed, "packets have no addresses and belong to no conversation"},
 	} {
@@ -251,15 +266,16 @@ func (p *conversations) about(c capture.Conversation) []kit.Section {
 	for _, s := range sides {
 		s.Points = 1
 		out = append(out, kit.Section{Title: "At " + p.at(s), Facts: []kit.Fact{
-			{Label: "A→B", Value: traffic(s.AB)}, {Label: "B→A", Value: traffic(s.BA)},
+			{Label: "A→B", Value: traffic(s.AB, p.from.running)}, {Label: "B→A", Value: traffic(s.BA, p.from.running)},
 		}})
 	}
 	return out
 }
 
-func traffic(t capture.Traffic) string {
+// traffic tells of one direction; live, with the rates.
+func traffic(t capture.Traffic, live bool) string {
 	s := fmt.Sprintf("%s, %d bytes", plural(int(t.Packets), "packet"), t.Bytes)
-	if t.ByteRate >= 0.5 {
+	if live && t.ByteRate >= 0.5 {
 		s += fmt.Sprintf(", now %s packets/s, %sB/s", strings.TrimSpace(amount(t.PacketRate)), amount(t.ByteRate))
 	}
 	if t.Again > 0 {
@@ -308,7 +324,7 @@ func (p *conversations) Actions() []kit.Action {
 	}, func() string {
 		c, _ := p.Selected()
 		a, b := c.Ends()
-		return words(c.Name(), a, b, c.TunnelText(), c.State.String(), "A→B", traffic(c.AB), "B→A", traffic(c.BA))
+		return words(c.Name(), a, b, c.TunnelText(), c.State.String(), "A→B", traffic(c.AB, false), "B→A", traffic(c.BA, false))
 	})...)
 	return append(own, p.Browser.Actions()...)
 }
@@ -340,6 +356,9 @@ func (p *Capture) talkActions() []kit.Action {
 		}},
 	}
 }
+
+// growing says that there may be more packets in a moment.
+func (p *Capture) growing() bool { return p.running || p.file != nil && !p.file.indexed }
 
 // only shows all packets that pass a filter.
 func (p *Capture) only(filter string) tea.Cmd {

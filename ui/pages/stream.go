@@ -62,6 +62,11 @@ func (f *following) read(ctx context.Context, last bool) (msg streamMsg) {
 	briefs := make([]capture.Brief, 512)
 	for ctx.Err() == nil && f.said < maxStream && !f.stream.Over() {
 		n := f.source.View(f.next, briefs)
+		if _, end := f.source.Span(); n == 0 && f.next < end { // it cannot be read
+			f.next++
+			f.missed++
+			continue
+		}
 		if n == 0 {
 			break
 		}
@@ -146,7 +151,7 @@ func (p *streamPage) Show(visible bool) tea.Cmd {
 
 func (p *streamPage) read() tea.Cmd {
 	task, round, ctx := p.task, p.round, p.app.Context
-	last := !p.from.running || p.from.source() != task.source
+	last := !p.from.growing() || p.from.source() != task.source
 	return func() tea.Msg {
 		msg := task.read(ctx, last)
 		msg.round = round
@@ -286,7 +291,7 @@ func (p *streamPage) head(th *kit.Theme, w int) []string {
 		on   bool
 		text string
 	}{
-		{p.seen.missed > 0, fmt.Sprintf("%d packets were let go before they were read", p.seen.missed)},
+		{p.seen.missed > 0, fmt.Sprintf("%d packets of the capture were let go unread: what they said is missing", p.seen.missed)},
 		{p.seen.full, fmt.Sprintf("there is more: the first %d MB are shown", maxStream>>20)},
 	} {
 		if warn.on {

@@ -23,13 +23,20 @@ type tally struct {
 	mu       sync.Mutex // one command at a time
 	c        *capture.Conversations
 	next     uint64 // serial of the packet that is counted next
-	missed   uint64 // packets that were let go before they were counted
+	early    uint64 // packets that were let go before the counting began
+	missed   uint64 // since then, before they were counted, or that cannot be read
 	rewrites uint64 // the last of the page's that was told
 	briefs   []capture.Brief
 }
 
-func newTally(s Source) *tally {
-	return &tally{source: s, c: capture.NewConversations(0), next: 1}
+func newTally(s Source) *tally { return &tally{source: s, c: capture.NewConversations(0)} }
+
+// begin finds the first packet that is there.
+func (t *tally) begin() {
+	if t.next == 0 {
+		t.next, _ = t.source.Span()
+		t.early = t.next - 1
+	}
 }
 
 // tallyMsg brings the conversations as they are now.
@@ -40,6 +47,7 @@ type tallyMsg struct {
 	sides  []capture.Conversation // what each point saw of the selected one
 	points []capture.Point
 	counts capture.ConversationCounts
+	early  uint64
 	missed uint64
 	more   bool // there are packets that were not counted yet
 }
@@ -49,6 +57,7 @@ type tallyMsg struct {
 func (t *tally) count(ctx context.Context, selected int, rewrites []packet, now func() int64) (msg tallyMsg) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.begin()
 	for _, r := range rewrites {
 		if r.serial > t.rewrites {
 			t.c.Tell(r.rewrite)
@@ -67,7 +76,8 @@ func (t *tally) count(ctx context.Context, selected int, rewrites []packet, now 
 		}
 	}
 	msg.of, msg.rows, msg.sides = t, t.c.Snapshot(now(), nil), t.c.Sides(selected, now())
-	msg.points, msg.counts, msg.missed = t.source.Points(), t.c.Counts(), t.missed
+	msg.points, msg.counts = t.source.Points(), t.c.Counts()
+	msg.early, msg.missed = t.early, t.missed
 	return msg
 }
 
@@ -79,6 +89,11 @@ func (t *tally) catchUp(until time.Time) (n int, more bool) {
 	}
 	for {
 		got := t.source.View(t.next, t.briefs)
+		if _, end := t.source.Span(); got == 0 && t.next < end { // it cannot be read
+			t.next++
+			t.missed++
+			continue
+		}
 		if got == 0 {
 			return n, false
 		}
@@ -97,17 +112,24 @@ func (t *tally) catchUp(until time.Time) (n int, more bool) {
 // seen: ok is false when the packet is not there any more.
 func conversationAt(s Source, serial uint64) (c capture.Conversation, at capture.Point, ok bool) {
 	t := newTally(s)
-	first, _ := s.Span()
-	one := make([]capture.Brief, 1)
-	for t.next = first; t.next <= serial; t.next = one[0].Serial + 1 {
-		if s.View(t.next, one) == 0 || one[0].Serial > serial {
+	t.begin()
+	briefs := make([]capture.Brief, 512)
+	for {
+		n := s.View(t.next, briefs)
+		for i := range briefs[:n] {
+			b := &briefs[i]
+			if t.c.See(b); b.Serial < serial {
+				continue
+			}
+			c, ok = t.c.Of(b)
+			c.Point = b.Point
+			return c, s.Points()[b.Point], ok && b.Serial == serial
+		}
+		if t.next += uint64(max(n, 1)); t.next > serial {
 			return c, at, false
 		}
-		t.c.See(&one[0])
+		if n > 0 {
+			t.next = briefs[n-1].Serial + 1
+		}
 	}
-	if c, ok = t.c.Of(&one[0]); !ok || one[0].Serial != serial {
-		return c, at, false
-	}
-	c.Point = one[0].Point
-	return c, s.Points()[c.Point], true
 }
