@@ -93,7 +93,7 @@ func TestTUISeesOthers(t *testing.T) {
 	s.waitFor("[ No ]")
 	time.Sleep(500 * time.Millisecond)
 	s.keys("y")
-	s.waitFor("done")
+	s.waitFor("done. z takes it back") // not the preview's "Nothing is done yet"
 	if out := enter("nft", "list", "ruleset"); !strings.Contains(out, "dnat ip to 172.18.0.2:80") {
 		t.Errorf("nft does not see the network:\n%s", out)
 	}
