@@ -29,8 +29,8 @@ func newApplyCmd(g *global) *cobra.Command {
 		Short: "Make every network of a lab file",
 		Long: "LAB is a file, - for standard input, or the name of a lab that is built in (--list names them).\n" +
 			"The whole lab is held against the machine before anything is changed, and a failure half-way\n" +
-			"takes all of it back.",
-		Example: "  vethscope apply shop.yaml\n  vethscope apply bridge-nat -o sh",
+			"takes all of it back. A lab to begin with: `vethscope apply bridge-nat --show`.",
+		Example: "  vethscope apply shop.yaml --dry-run\n  vethscope apply bridge-nat --prove\n  vethscope apply bridge-nat -o sh",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if list {
 				return exactArgs()(cmd, args)

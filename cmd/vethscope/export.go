@@ -13,8 +13,10 @@ import (
 func newExportCmd() *cobra.Command {
 	var name, output string
 	cmd := &cobra.Command{
-		Use:     "export",
-		Short:   "Write what vethscope has made as a lab file",
+		Use:   "export",
+		Short: "Write what vethscope has made as a lab file",
+		Long: "Writes the networks, what was added to them since, and the proofs of the labs among them. Single\n" +
+			"actions (netns, link, route and so on) no lab can say: a comment in the file names them.",
 		Example: "  vethscope export > lab.yaml; vethscope clean; vethscope apply lab.yaml",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

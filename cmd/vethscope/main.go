@@ -88,13 +88,20 @@ func newRootCmd() *cobra.Command {
 	tui.add(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(
-		newSandboxCmd(g), newDemoCmd(g), newLsCmd(), newCreateCmd(g), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g),
-		newPublishCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd(), newCaptureCmd(), newReadCmd(), newOpenCmd(),
-		newAddCmd(g), newConnectCmd(g), newDisconnectCmd(g), newDNSCmd(), newProveCmd(), newApplyCmd(g), newExportCmd(),
-		newNetnsCmd(g), newLinkCmd(g), newAddrCmd(g), newRouteCmd(g), newNeighCmd(g), newFDBCmd(g), newSysctlCmd(g),
-		newMasqueradeCmd(g), newForwardAcceptCmd(g),
-	)
+	group := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, c := range commands {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	group("look", "Look:", newLsCmd(), newCaptureCmd(), newReadCmd(), newOpenCmd(), newDemoCmd(g))
+	group("networks", "Networks:", newCreateCmd(g), newAddCmd(g), newConnectCmd(g), newDisconnectCmd(g), newPublishCmd(g),
+		newProveCmd(), newApplyCmd(g), newExportCmd(), newDeleteCmd(g), newUndoCmd(g), newCleanCmd(g))
+	group("inside", "Act inside:", newSandboxCmd(g), newExecCmd(), newPingCmd(), newGetCmd(), newServeCmd())
+	group("single", "Single actions, each with its undo and its shell line:", newNetnsCmd(g), newLinkCmd(g), newAddrCmd(g), newRouteCmd(g),
+		newNeighCmd(g), newFDBCmd(g), newSysctlCmd(g), newMasqueradeCmd(g), newForwardAcceptCmd(g))
+	root.AddCommand(newDNSCmd())
 	return root
 }
 
