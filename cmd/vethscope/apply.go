@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"vethscope/ops"
 	"vethscope/ops/lab"
@@ -103,6 +104,9 @@ func labText(stdin io.Reader, arg string) (file string, data []byte, err error) 
 	}
 	defer f.Close()
 	data, err = io.ReadAll(io.LimitReader(f, maxLab+1))
+	if errors.Is(err, unix.EISDIR) {
+		return "", nil, usageError{fmt.Errorf("%s is a directory, not a lab file", arg)}
+	}
 	return arg, data, tooLong(data, err)
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"vethscope/ops/modes"
@@ -34,6 +36,9 @@ func newCreateHostCmd(g *global) *cobra.Command {
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h.Name = args[0]
+			if h.Port == 0 { // in a lab that is the default
+				return usageError{fmt.Errorf("create host %s: port: 0 is not 1 to 65535", h.Name)}
+			}
 			return runPlan(cmd, g, f, h.Plan)
 		},
 	}

@@ -83,6 +83,7 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		if len(names) > 0 {
 			what = "takes " + strings.Join(names, " ")
 		}
-		return usageError{fmt.Errorf("%s %s, not %d arguments: see `%s --help`", cmd.CommandPath(), what, len(args), cmd.CommandPath())}
+		path := cmd.CommandPath()
+		return usageError{fmt.Errorf("%s %s: see `%s --help`", strings.TrimPrefix(path, "vethscope "), what, path)}
 	}
 }

@@ -102,7 +102,28 @@ func newRootCmd() *cobra.Command {
 	group("single", "Single actions, each with its undo and its shell line:", newNetnsCmd(g), newLinkCmd(g), newAddrCmd(g), newRouteCmd(g),
 		newNeighCmd(g), newFDBCmd(g), newSysctlCmd(g), newMasqueradeCmd(g), newForwardAcceptCmd(g))
 	root.AddCommand(newDNSCmd())
+	root.SetHelpCommand(newHelpCmd())
 	return root
+}
+
+// newHelpCmd is `help COMMAND`, for `COMMAND --help`; unlike cobra's own, it does
+// not let a slip pass.
+func newHelpCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:    "help [COMMAND...]",
+		Short:  "Tell about a command",
+		Hidden: true, // COMMAND --help does the same
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if err := noCommand(about, rest); err != nil && about.HasSubCommands() {
+				return err
+			}
+			return about.Help()
+		},
+	}
 }
 
 // noCommand refuses words that are no command, with the nearest that is.

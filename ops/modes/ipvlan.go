@@ -93,7 +93,7 @@ func (v Ipvlan) parse(errs *Errors, w World) *ipvlanPlan {
 
 func (v *Ipvlan) check(errs *Errors) {
 	if !slices.Contains(ipvlanSubmodes, v.Submode) {
-		errs.add("submode", "%q must be %s", v.Submode, strings.Join(ipvlanSubmodes, ", "))
+		errs.add("submode", "%q must be one of %s", v.Submode, strings.Join(ipvlanSubmodes, ", "))
 	}
 	if len(v.Subnets) == 0 {
 		errs.add("subnet", "is missing: give a subnet, such as 10.0.1.0/24")

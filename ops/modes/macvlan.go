@@ -107,7 +107,7 @@ func (w World) taken(more netip.Addr) map[netip.Addr]bool {
 
 func (m *Macvlan) check(errs *Errors) {
 	if !slices.Contains(macvlanSubmodes, m.Submode) {
-		errs.add("submode", "%q must be %s", m.Submode, strings.Join(macvlanSubmodes, ", "))
+		errs.add("submode", "%q must be one of %s", m.Submode, strings.Join(macvlanSubmodes, ", "))
 	}
 	if m.Shim && m.Submode != "bridge" {
 		errs.add("shim", "works in submode bridge only: in %s the containers do not reach other macvlans of the parent", m.Submode)

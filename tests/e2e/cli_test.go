@@ -90,7 +90,7 @@ func TestBadInput(t *testing.T) {
 		"create bridge web --subnet 172.18.0.0/24 -o xml",
 		"create bridgee web", "create", "creat bridge web", "ls linkz", "ls", "delete", "delete nothing", "publish nothing 8080:80",
 		"ping nonsense", "get -n nowhere http://10.10.0.1/", "capture nowhere:lo", "capture host:nothing", "capture", "demo nothing",
-		"sandbox --no-such-flag",
+		"sandbox --no-such-flag", "undo x", "help nosuch", "help create bridgee", "create host h --port 0", "apply /", "apply nosuch.yaml",
 	}
 	var script strings.Builder
 	script.WriteString("before=$(ip -o link; ip netns; nft list ruleset)\n")
