@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -310,10 +309,17 @@ func (st *Store) Record(serial uint64) (rec *Record, ok bool) {
 
 // record copies a packet. mu is held.
 func (st *Store) record(r ref) *Record {
+	rec := &Record{Data: make([]byte, 0, st.brief(r).Kept)}
+	st.copyTo(rec, r)
+	return rec
+}
+
+// copyTo copies a packet into rec, whose Data is used again. mu is held.
+func (st *Store) copyTo(rec *Record, r ref) {
 	c, i := st.chunks[r.chunk()], r.index()
 	b := &c.briefs[i]
-	return &Record{
+	*rec = Record{
 		Point: st.points[b.Point], Time: time.Unix(0, b.Time), Outgoing: b.Outgoing, Offload: b.Offload,
-		Length: int(b.Length), Data: slices.Clone(c.data[c.at[i] : c.at[i]+b.Kept]), unframed: !c.framed,
+		Length: int(b.Length), Data: append(rec.Data[:0], c.data[c.at[i]:c.at[i]+b.Kept]...), unframed: !c.framed,
 	}
 }

@@ -71,22 +71,21 @@ type scanPart struct {
 	known     map[uint64]*capture.Rewrite
 }
 
+// scanAtOnce packets are looked at without a look at the clock.
+const scanAtOnce = 256
+
 func (s *scanPart) look(until time.Time) (msg scanMsg) {
-	for msg.next = s.from; msg.next < s.end; msg.next++ {
-		if msg.next%64 == 0 && time.Now().After(until) {
-			break
-		}
-		rec, ok := s.source.Record(msg.next)
-		if !ok {
-			if first, _ := s.source.Span(); first > msg.next {
-				msg.missed += first - msg.next
-				msg.next = first - 1
+	for msg.next = s.from; msg.next < s.end && time.Now().Before(until); {
+		next, missed := s.source.Scan(msg.next, int(min(scanAtOnce, s.end-msg.next)), func(rec *capture.Record) {
+			if match(s.filter, rec, s.known[rec.Serial], s.ports) {
+				msg.matches = append(msg.matches, rec.Serial)
 			}
-			continue
+		})
+		msg.missed += missed
+		if next == msg.next { // it cannot be read: go on behind it
+			next++
 		}
-		if match(s.filter, rec, s.known[msg.next], s.ports) {
-			msg.matches = append(msg.matches, msg.next)
-		}
+		msg.next = next
 	}
 	return msg
 }

@@ -20,6 +20,9 @@ type Source interface {
 	// View copies the summaries of the packets from serial on into dst, and
 	// returns how many. When that packet is gone it begins at the oldest one.
 	View(serial uint64, dst []capture.Brief) int
+	// Scan hands the packets from serial on, undecoded, to see: at most so many.
+	// It returns the serial behind the last, and how many were let go before.
+	Scan(serial uint64, most int, see func(*capture.Record)) (next, missed uint64)
 	// Points are all that there are: Brief.Point is an index into them.
 	Points() []capture.Point
 }
