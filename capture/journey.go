@@ -118,8 +118,11 @@ var journeyPatience = [stages]time.Duration{
 // record of a packet that was seen as a Brief, as Store.Record does; it may be
 // nil.
 func NewJourneys(lookup func(serial uint64) (*Record, bool), points ...Point) *Journeys {
-	j := &Journeys{m: Matcher{t: newTracker(points), Lookup: lookup}, sent: newRepeats()}
+	j := &Journeys{m: Matcher{t: newTracker(nil), Lookup: lookup}, sent: newRepeats()}
 	j.m.t.patience = journeyPatience
+	for _, p := range points {
+		j.AddPoint(p)
+	}
 	return j
 }
 
@@ -141,8 +144,15 @@ func (j *Journeys) see(s *sighting) []*Journey {
 	return j.tell()
 }
 
-// AddPoint tells of one more point, whose index is next.
-func (j *Journeys) AddPoint(p Point) { j.m.t.number(p) }
+// AddPoint tells of one more point, whose index is next, also when it is one
+// that was opened before.
+func (j *Journeys) AddPoint(p Point) {
+	t := &j.m.t
+	if _, ok := t.numbered[p]; !ok {
+		t.numbered[p] = uint16(len(t.points))
+	}
+	t.points = append(t.points, p)
+}
 
 // Translate tells of a flow that NAT rewrites, as Matcher's does.
 func (j *Journeys) Translate(t Translation) []*Journey {

@@ -134,26 +134,6 @@ func TestWhatAPacketCarries(t *testing.T) {
 		"IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14 = 50 bytes", "1500 of host:up0 − 50 = 1450")
 }
 
-func TestJourneysOfAFlow(t *testing.T) {
-	d := tunnelled(t, 100, 40, "G l")
-	d.sees("not matched")
-	d.wait()
-	d.press("g l")
-	d.sees("journeys of flow 1", "2 packets", "+31µs", "├───", "◀", "destination 10.10.0.1:8080 → 172.18.0.2:80",
-		"by vethscope-web/prerouting handle 5", "changed back for")
-	d.press("esc")
-	list := rewrites()
-	third := *list[0] // seen once more, behind the second point
-	third.BeforeRecord, third.Before = list[0].AfterRecord, list[0].After
-	third.After.Point = "web-1:lo"
-	third.AfterRecord = list[1].BeforeRecord
-	d.press("C")
-	d.send(CaptureMsg{Rewrites: []*capture.Rewrite{list[0], &third}})
-	d.press("t l")
-	d.wait()
-	d.sees("1 packet", "web-1:lo")
-}
-
 // many are packets of one flow, a microsecond apart.
 func many(n int) (out []*capture.Record) {
 	one := rewrites()[0].BeforeRecord

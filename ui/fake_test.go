@@ -361,6 +361,18 @@ func rewrites() []*capture.Rewrite {
 	}
 }
 
+// translations are what conntrack tells of rewrites.
+func translations() *capture.Translations {
+	tuple := func(src, dst string) capture.Tuple {
+		return capture.Tuple{Protocol: "tcp", Src: netip.MustParseAddrPort(src), Dst: netip.MustParseAddrPort(dst)}
+	}
+	r := rewrites()
+	log := &capture.Translations{}
+	log.Add(capture.Translation{NS: "host", ID: 1, DNAT: r[0].Rule,
+		Original: tuple(r[0].Before.Src, r[0].Before.Dst), Reply: tuple(r[0].After.Dst, r[0].After.Src)})
+	return log
+}
+
 // frame is a TCP SYN from src to dst as it looks on the wire.
 func frame(p capture.Point, at time.Time, src, dst string, ttl byte) *capture.Record {
 	s, t := netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst)

@@ -377,7 +377,7 @@ func TestPlainIsLinearText(t *testing.T) {
 func TestKeyTable(t *testing.T) {
 	table := KeyTable()
 	for _, want := range []string{"| everywhere | `n` | make a network: `b` create bridge network, ", "`o` create overlay network, ", "| everywhere | `?` | help |",
-		"| Links | `c` | capture here |", "| Links | `e` | change this link: `u` switch the link on, ", "| Capture | `p` | pause or follow |",
+		"| Links | `c` | capture here |", "| Links | `e` | change this link: `u` switch the link on, ", "| lists | `p` | pause or follow |",
 		"| everywhere | `j/↓` `k/↑` `g` `G` ", "| lists | `/` | filter; then `enter` keep the filter"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("%q is not in the table:\n%s", want, table)

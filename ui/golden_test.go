@@ -42,7 +42,7 @@ func golden(t *testing.T, name, screen string) {
 
 func packets(d *drive) {
 	list := rewrites()
-	msg := CaptureMsg{Rewrites: list}
+	msg := CaptureMsg{Rewrites: list, Translations: translations()}
 	for _, r := range list {
 		msg.Source = d.captured(r.BeforeRecord, r.AfterRecord)
 	}

@@ -35,9 +35,10 @@ type follower struct {
 	session  *capture.Session
 	store    *capture.Store
 	records  bool
-	matcher  *capture.Matcher  // nil when nothing is matched
-	journeys *capture.Journeys // nil when nobody asks for them
-	nat      *translator       // nil when nothing is matched
+	matcher  *capture.Matcher      // nil when nothing is matched
+	journeys *capture.Journeys     // nil when nobody asks for them
+	nat      *translator           // nil when nothing is matched
+	told     *capture.Translations // what it told, when set before run
 	notices  chan string
 	taken    uint64        // serial of the last packet
 	skipped  atomic.Uint64 // packets that the store let go of before we saw them
@@ -206,6 +207,9 @@ func (f *follower) learn(ctx context.Context, b *batch) {
 		return
 	}
 	for _, t := range f.nat.take(ctx) {
+		if f.told != nil {
+			f.told.Add(t)
+		}
 		if f.matcher != nil {
 			b.rewrites = append(b.rewrites, f.matcher.Translate(t)...)
 		}

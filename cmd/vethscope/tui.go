@@ -187,7 +187,7 @@ func (d *deliver) take(b batch) {
 }
 
 func (d *deliver) flush() {
-	d.msg.Source, d.msg.Stats = d.f.store, d.f.stats()
+	d.msg.Source, d.msg.Translations, d.msg.Stats = d.f.store, d.f.told, d.f.stats()
 	d.msg.Skipped = d.f.skipped.Load()
 	d.b.program.Send(d.msg)
 	d.msg, d.more = ui.CaptureMsg{}, false
@@ -229,6 +229,7 @@ func (b *backend) Capture(_ context.Context, points []capture.Point) error {
 		cancel()
 		return err
 	}
+	f.told = &capture.Translations{}
 	c := &capturing{cancel: cancel, done: make(chan struct{})}
 	b.capture = c
 	b.start(func() {

@@ -58,9 +58,12 @@ type SnapshotMsg struct{ *inventory.Snapshot }
 type CaptureMsg struct {
 	Source   Source // where the packets are; nil leaves it as it was
 	Rewrites []*capture.Rewrite
-	Stats    []capture.Stats // all points; nil leaves them as they were
-	Skipped  uint64          // packets that were let go before rewrites were looked for among them
-	Notice   string          // what the user should know, "" for nothing
+	// Translations are what NAT made of the flows of a new Source; nil for a
+	// file's, where they are concluded.
+	Translations *capture.Translations
+	Stats        []capture.Stats // all points; nil leaves them as they were
+	Skipped      uint64          // packets that were let go before rewrites were looked for among them
+	Notice       string          // what the user should know, "" for nothing
 }
 
 // ProgressMsg brings a moment in the execution of a plan.
@@ -151,6 +154,7 @@ func (a *App) Samples() []kit.Page {
 		newEncapPage(a, oneSide(&capture.Record{}), 0),
 		newConversations(a, a.capture),
 		newStreamPage(a, a.capture, nil, nil),
+		&ladder{app: a, title: "journeys"},
 	}
 }
 

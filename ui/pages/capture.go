@@ -35,14 +35,15 @@ type Capture struct {
 		kit.Browser[uint64, packet]
 		rows packetRows
 	}
-	display  display
-	scan     scan
-	talks    *conversations              // nil before it was looked at
-	known    map[uint64]*capture.Rewrite // whose side a packet is, by serial
-	absolute bool                        // times of day, not since the first packet
-	file     *openFile                   // shown instead of a capture
-	left     []*capture.File             // files to be closed
-	path     pathLine
+	display      display
+	scan         scan
+	talks        *conversations              // nil before it was looked at
+	known        map[uint64]*capture.Rewrite // whose side a packet is, by serial
+	absolute     bool                        // times of day, not since the first packet
+	file         *openFile                   // shown instead of a capture
+	left         []*capture.File             // files to be closed
+	path         pathLine
+	translations *capture.Translations // nil of a file
 }
 
 type captureMsg struct {
@@ -174,6 +175,7 @@ func (p *Capture) take(msg CaptureMsg) tea.Cmd {
 	var again tea.Cmd
 	if msg.Source != nil && msg.Source != p.source() {
 		p.packets.rows.show(msg.Source)
+		p.translations = msg.Translations
 		p.packets.Measure()
 		again = p.rescan()
 	}

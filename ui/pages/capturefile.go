@@ -126,6 +126,7 @@ func (p *Capture) opened(msg fileMsg) tea.Cmd {
 	p.file = &openFile{path: msg.path, file: msg.file, source: fileSource{msg.file}}
 	p.all, p.packets.Follow, p.rewrites.Follow = true, false, false
 	p.packets.rows.show(p.file.source)
+	p.translations = nil
 	p.packets.rows.ahead = true
 	for _, rec := range msg.first {
 		p.packets.rows.remember(rec)

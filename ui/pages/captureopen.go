@@ -1,6 +1,8 @@
 package pages
 
 import (
+	"slices"
+
 	tea "github.com/charmbracelet/bubbletea"
 
 	"vethscope/capture"
@@ -40,20 +42,19 @@ func (p *Capture) chosen() *capture.Record {
 	return r.packet()
 }
 
-// flow is the number of the selected row's flow, 0 when it has none.
-func (p *Capture) flow() int {
-	r, ok := p.list().Selected()
-	if !ok {
-		return 0
+// asked are the packets whose journeys are asked for: of the marked rows, or of
+// the selected one, which is the first.
+func (p *Capture) asked() []*capture.Record {
+	var out []*capture.Record
+	if rec := p.chosen(); rec != nil {
+		out = append(out, rec)
 	}
-	w := r.rewrite
-	if w == nil {
-		w = p.known[r.serial]
+	for _, r := range p.list().Marked() {
+		if rec := r.packet(); rec != nil && !slices.Contains(out, rec) {
+			out = append(out, rec)
+		}
 	}
-	if w == nil {
-		return 0
-	}
-	return w.Flow
+	return out
 }
 
 // sides are the packet of the selected row, or its two sides when it was
@@ -98,16 +99,19 @@ func (p *Capture) openActions() []kit.Action {
 		{ID: "capture.encap", Binding: kit.Bind("e", "packets within the packet"), Disabled: carries, Run: func() tea.Cmd {
 			return p.app.Push(newEncapPage(p.app, p.sides(), 0))
 		}},
-		{ID: "capture.journey", Binding: kit.Bind("l", "journeys of the flow's packets"), Disabled: func() string {
-			if p.flow() == 0 {
-				return "this packet was not matched with one at another point"
-			}
-			return ""
-		}, Run: func() tea.Cmd { return p.app.Push(newLadder(p.app, p.rewrites.rows, p.flow())) }},
+		{ID: "capture.journey", Binding: kit.Bind("l", "journeys of the flow's packets"), Disabled: none, Run: p.journeys},
 	}
 	list = append(list, p.talkActions()...)
 	for i := range list {
 		list[i].Section = "The packet"
 	}
 	return list
+}
+
+// journeys opens the ladder.
+func (p *Capture) journeys() tea.Cmd {
+	if l := newLadder(p.app, p, p.asked()); l != nil {
+		return p.app.Push(l)
+	}
+	return p.app.Toast(kit.Info, "this packet belongs to no flow")
 }

@@ -37,6 +37,14 @@ func newEncapPage(app *App, sides []side, on int) *encapPage {
 func (p *encapPage) Title() string          { return words("encapsulation", p.sides[p.on].name) }
 func (p *encapPage) Update(tea.Msg) tea.Cmd { return nil }
 
+// Tell says that there is more than the screen shows.
+func (p *encapPage) Tell() string {
+	if p.lines <= p.page {
+		return ""
+	}
+	return fmt.Sprintf("line %d of %d, j/k scroll", p.top+1, p.lines)
+}
+
 func (p *encapPage) Actions() []kit.Action {
 	alone := func() string {
 		if len(p.sides) < 2 {

@@ -19,6 +19,13 @@ func plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // tablePrefix begins the names of our nft tables; the network's name follows.
 const tablePrefix = "vethscope-"
 

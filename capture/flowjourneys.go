@@ -1,0 +1,227 @@
+package capture
+
+import (
+	"slices"
+	"time"
+)
+
+// Packets are found by their serials: a Store has them, and a file.
+type Packets interface {
+	// Span is the serials of those that are there, from first up to end.
+	Span() (first, end uint64)
+	// View copies the summaries from serial on, or from the oldest one that is
+	// there, into dst, and returns how many.
+	View(serial uint64, dst []Brief) int
+	// Record decodes one; ok is false when it is not there.
+	Record(serial uint64) (rec *Record, ok bool)
+	// Points are what Brief.Point is an index into.
+	Points() []Point
+}
+
+// FlowJourneys tells of the journeys of a few flows, among all packets that are
+// kept and those that come. It looks at nothing until it is asked to, so that it
+// costs a capture nothing. It is for one goroutine at a time.
+type FlowJourneys struct {
+	from  Packets
+	nat   *Translations
+	flows map[Key]bool // keys that the packets bear on their way, in one of their two directions
+	begin uint64
+	next  uint64 // what is looked at next
+	read  int    // of nat
+	known []Translation
+	j     *Journeys
+
+	// Of a file there are no translations: they are concluded.
+	guess   *concluder
+	guessed uint64 // up to this serial
+	buf     []Brief
+}
+
+// FlowPart is what one look of FlowJourneys has found.
+type FlowPart struct {
+	Journeys []*Journey
+	// Again says that it has begun anew, as a flow turned out to be rewritten:
+	// what was told before is told again.
+	Again   bool
+	Next    uint64 // the serial of the packet that comes next
+	More    bool   // there are packets that were not looked at yet
+	Waiting bool   // some journeys are not complete yet
+	Missed  uint64 // packets that were let go before they were looked at
+}
+
+// NewFlowJourneys looks at packets from serial begin on, for those of the same
+// flows as the given ones. nat is what conntrack told; when it is nil, what was
+// rewritten is concluded from the packets, as by a FileMatcher. ok is false when
+// none of the packets belongs to a flow, as ARP does not.
+func NewFlowJourneys(from Packets, nat *Translations, begin uint64, of ...Brief) (f *FlowJourneys, ok bool) {
+	f = &FlowJourneys{from: from, nat: nat, flows: map[Key]bool{}, begin: begin, buf: make([]Brief, 512)}
+	for i := range of {
+		if k, ok := flowKey(&of[i]); ok {
+			c, _ := canonical(k)
+			f.flows[c] = true
+		}
+	}
+	if nat == nil {
+		t := newTracker(nil)
+		c := newConcluder(&t)
+		f.guess = &c
+	}
+	f.restart()
+	return f, len(f.flows) > 0
+}
+
+func (f *FlowJourneys) restart() {
+	f.j, f.next = NewJourneys(f.from.Record, f.from.Points()...), f.begin
+	for _, t := range f.known {
+		f.j.Translate(t)
+	}
+}
+
+// Look looks at the packets that it has not seen yet, for about as long as it
+// may. now is the time by the clock of the packets: what was not seen elsewhere
+// by then is told as it is.
+func (f *FlowJourneys) Look(now time.Time, may time.Duration) (out FlowPart) {
+	until, begin := time.Now().Add(may), f.next
+	f.learn(&out)
+	for {
+		n := f.from.View(f.next, f.buf)
+		if n == 0 {
+			out.Journeys = append(out.Journeys, f.rest(now, f.next == begin)...)
+			break
+		}
+		f.see(f.buf[:n], &out)
+		if !time.Now().Before(until) {
+			out.More = true
+			break
+		}
+	}
+	out.Next, out.Waiting = f.next, f.j.m.t.count > 0
+	return out
+}
+
+// see looks at packets, until it has to begin anew.
+func (f *FlowJourneys) see(packets []Brief, out *FlowPart) {
+	for i := range packets {
+		b := &packets[i]
+		out.Missed += b.Serial - f.next
+		f.next = b.Serial + 1
+		if f.conclude(b.Serial, out) {
+			return
+		}
+		if k, ok := flowKey(b); ok {
+			if c, _ := canonical(k); f.flows[c] {
+				f.point(b.Point)
+				out.Journeys = append(out.Journeys, f.j.See(b)...)
+			}
+		}
+	}
+}
+
+// rest tells of what is complete when there are no more packets now. idle says
+// that there were none the last time.
+func (f *FlowJourneys) rest(now time.Time, idle bool) []*Journey {
+	if f.nat != nil {
+		return f.j.Advance(now.Add(-journeyDelay)) // what is on its way through the rings is not late yet
+	}
+	// The times of a file are long past. It may still be looked through for packets.
+	if file, ok := f.from.(interface{ Indexed() bool }); idle || ok && file.Indexed() {
+		return f.j.Flush()
+	}
+	return nil
+}
+
+// journeyDelay is how long after a packet its sightings elsewhere may become
+// known, at most.
+const journeyDelay = 50 * time.Millisecond
+
+// point makes the journeys know a point that was opened later.
+func (f *FlowJourneys) point(n uint16) {
+	points := f.from.Points()
+	for i := len(f.j.m.t.points); i <= int(n) && i < len(points); i++ {
+		f.j.AddPoint(points[i])
+	}
+}
+
+// learn takes what conntrack has told since.
+func (f *FlowJourneys) learn(out *FlowPart) {
+	if f.nat == nil {
+		return
+	}
+	fresh, next := f.nat.Since(f.read)
+	f.read = next
+	var ours []Translation
+	grown := false
+	for _, t := range fresh {
+		is, more := f.ours(t)
+		if grown = grown || more; is {
+			ours = append(ours, t)
+		}
+	}
+	if !grown {
+		f.known = append(f.known, ours...)
+		for _, t := range ours {
+			out.Journeys = append(out.Journeys, f.j.Translate(t)...)
+		}
+		return
+	}
+	// Others may be about what has come in addition; packets passed by unseen.
+	for grown {
+		all, next := f.nat.Since(0)
+		f.read, f.known, grown = next, f.known[:0], false
+		for _, t := range all {
+			is, more := f.ours(t)
+			if grown = grown || more; is {
+				f.known = append(f.known, t)
+			}
+		}
+	}
+	f.again(out)
+}
+
+func (f *FlowJourneys) again(out *FlowPart) {
+	f.restart()
+	*out = FlowPart{Again: true}
+}
+
+// ours says whether a translation is about a flow that is looked for, and
+// whether packets bear one more key for it.
+func (f *FlowJourneys) ours(t Translation) (is, more bool) {
+	from, _ := canonical(keyOf(t.Original))
+	to, _ := canonical(keyOf(t.Reply))
+	before, after := f.flows[from], f.flows[to]
+	if !before && !after {
+		return false, false
+	}
+	f.flows[from], f.flows[to] = true, true
+	return true, !before || !after
+}
+
+// conclude looks at a packet of a file for what was rewritten, and says whether
+// that lets all begin anew.
+func (f *FlowJourneys) conclude(serial uint64, out *FlowPart) (again bool) {
+	if f.guess == nil || serial <= f.guessed {
+		return false
+	}
+	f.guessed = serial
+	rec, ok := f.from.Record(serial)
+	if !ok {
+		return false
+	}
+	t, ok := f.guess.conclude(rec)
+	if !ok {
+		return false
+	}
+	f.guess.t.translate(t)
+	f.known = append(f.known, t)
+	is, grown := f.ours(t)
+	for more := grown; more; { // those of other flows may turn out to be about this one
+		more = slices.ContainsFunc(f.known, func(t Translation) bool { _, m := f.ours(t); return m })
+	}
+	switch {
+	case grown:
+		f.again(out)
+	case is:
+		out.Journeys = append(out.Journeys, f.j.Translate(t)...)
+	}
+	return grown
+}
