@@ -37,6 +37,7 @@ type Brief struct {
 	Tunnel   uint8  // what carries Inner; NoTunnel without one
 	Outgoing bool   // the host sent it out of the link
 	Offload  bool   // the transport checksum was left to hardware
+	quotes   bool   // Quoted says something
 	Outer    Headers
 	Inner    Headers // of the packet within, when Tunnel says so
 	Quoted   Key     // of the packet that an ICMP error quotes
@@ -177,8 +178,25 @@ const hashedBytes = 96
 // fill fills in all of b that is found in data, and nothing else. framed says
 // that data begins with an Ethernet header.
 func (f *briefer) fill(b *Brief, data []byte, framed bool) {
-	b.Tunnel, b.VNI, b.Hash, b.InnerAt = NoTunnel, 0, 0, 0
-	b.Quoted, b.Inner = Key{}, Headers{}
+	f.parseInto(b, data, framed)
+	b.settle()
+}
+
+// settle clears what parseInto left as it was.
+func (b *Brief) settle() {
+	if b.Tunnel == NoTunnel {
+		b.Inner = Headers{}
+	}
+	if !b.quotes {
+		b.Quoted = Key{}
+	}
+}
+
+// parseInto is fill, except that it does not touch Inner without a tunnel, nor
+// Quoted without a quote: where packets go by by the million, each line of memory
+// that is not written counts.
+func (f *briefer) parseInto(b *Brief, data []byte, framed bool) {
+	b.Tunnel, b.VNI, b.Hash, b.InnerAt, b.quotes = NoTunnel, 0, 0, 0, false
 	payload, ok := f.parse(&b.Outer, data, framed)
 	h := &b.Outer
 	if ok {
@@ -189,7 +207,8 @@ func (f *briefer) fill(b *Brief, data []byte, framed bool) {
 	}
 	switch {
 	case h.Key.Protocol == protoICMP && quotesV4(h.ICMPType), h.Key.Protocol == protoICMPv6 && h.ICMPType >= 1 && h.ICMPType <= 4:
-		if b.Quoted = keyOf(quotedTuple(payload)); b.Quoted.Version != 0 {
+		if quoted := keyOf(quotedTuple(payload)); quoted.Version != 0 {
+			b.Quoted, b.quotes = quoted, true
 			return
 		}
 	}

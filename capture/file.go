@@ -130,7 +130,7 @@ func (w *Writer) writeFrames(k interfaceKey, b []byte, n int) error {
 		}
 	}
 	if w.format == FormatPCAPNG {
-		for at := 0; at < len(b) && frameInterface(b[at:]) != id; at += frameLength(w.format, b[at:]) {
+		for at := 0; at < len(b) && frameInterface(b[at:]) != id; at += ngFrame.length(b[at:]) {
 			setInterface(b[at:], id)
 		}
 	}

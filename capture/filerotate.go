@@ -127,7 +127,7 @@ func (w *FileWriter) fitting(b []byte, n int) (fit, size int) {
 		return n, len(b)
 	}
 	for fit < n {
-		next := frameLength(w.o.Format, b[size:])
+		next := w.o.Format.framing().length(b[size:])
 		if w.over(int64(size+next)) && (fit > 0 || w.w.Count() > 0) {
 			break
 		}

@@ -34,8 +34,9 @@ const (
 	// stamps them before it puts them into the ring, and may be interrupted in
 	// between.
 	settleTime = 100 * time.Microsecond
-	// leastWait is for what comes with no further block: most do.
-	leastWait = 2 * time.Millisecond
+	// leastWait is for what comes with no further block: most do, and the next one
+	// is not longer away than this.
+	leastWait = 5 * time.Millisecond
 )
 
 // run merges until all points have ended and all is in the store, or until the

@@ -32,6 +32,8 @@ type reader struct {
 	ring    *ring.Ring
 	timeout time.Duration // of the ring's blocks
 	framed  bool
+	framing framing
+	unseen  bool // nobody looks at the packets: they need no summary
 	briefer briefer
 
 	// Of the goroutine that reads.
@@ -52,6 +54,7 @@ type reader struct {
 func openReader(p Point, order int, s *Session, conf ring.Config) (*reader, error) {
 	r := &reader{
 		point: p, order: order, path: p.Path, session: s, timeout: conf.Timeout, number: -1,
+		framing: s.opts.Save.framing(), unseen: s.opts.Keep == KeepNone,
 		briefer: briefer{append([]uint16{vxlanPort, vxlanKernelPort}, s.opts.VXLANPorts...)},
 	}
 	if r.path == "" {
@@ -94,16 +97,16 @@ func (r *reader) take(block ring.Block) {
 	r.entries = r.entries[:0]
 	var packets, bytes, overrun uint64
 	newest := int64(0)
-	block.Each(func(pkt *ring.Packet) {
+	for pkt := block.Packets(); pkt.Next(); {
 		packets++
 		bytes += uint64(pkt.Length)
-		if !r.room(r.size(pkt)) {
+		if n := r.kept(&pkt.Packet); r.room(r.framing.size(n)) {
+			r.copy(&pkt.Packet, n)
+			newest = max(newest, pkt.Time)
+		} else {
 			overrun++
-			return
 		}
-		r.copy(pkt)
-		newest = max(newest, pkt.Time)
-	})
+	}
 	r.ring.Release()
 	r.mu.Lock()
 	r.queue = append(r.queue, r.entries...)
@@ -143,19 +146,10 @@ func (r *reader) kept(pkt *ring.Packet) int {
 	return len(pkt.Data)
 }
 
-// size is how many bytes copy will store.
-func (r *reader) size(pkt *ring.Packet) int {
-	n := r.kept(pkt)
-	head, tail := r.session.opts.Save.around(n)
-	return head + n + tail
-}
-
-// copy takes a packet out of the ring, into the chunk.
-func (r *reader) copy(pkt *ring.Packet) {
-	c, save := r.chunk, r.session.opts.Save
-	n, length := r.kept(pkt), pkt.Length
-	head, tail := save.around(n)
-	from := c.used + head
+// copy takes a packet out of the ring, into the chunk; n bytes of it are kept.
+func (r *reader) copy(pkt *ring.Packet, n int) {
+	c, length := r.chunk, pkt.Length
+	from := c.used + r.framing.head()
 	data := c.data[from : from+n : from+n]
 	if n == len(pkt.Data) {
 		copy(data, pkt.Data)
@@ -166,18 +160,22 @@ func (r *reader) copy(pkt *ring.Packet) {
 		binary.BigEndian.PutUint16(data[addressBytes+2:], pkt.TCI)
 		copy(data[addressBytes+tagBytes:], pkt.Data[addressBytes:])
 	}
-	if r.session.opts.Keep != KeepNone {
+	if !r.unseen {
 		b := &c.briefs[c.n]
 		b.Time, b.Length, b.Kept, b.Point = pkt.Time, uint32(length), uint32(n), uint16(r.order)
 		b.Outgoing, b.Offload = pkt.Outgoing, pkt.Offload
-		r.briefer.fill(b, data, r.framed)
+		r.briefer.parseInto(b, data, r.framed) // View settles it
 	}
-	if save != "" {
-		frame(save, c.data[c.used:from+n+tail], frameHead{r.order, pkt.Time, n, length, pkt.Outgoing})
+	end := c.used + r.framing.size(n)
+	switch r.framing {
+	case ngFrame:
+		frameNG(c.data[c.used:end], r.order, pkt.Time, n, length, pkt.Outgoing)
+	case pcapFrame:
+		framePcap(c.data[c.used:end], pkt.Time, n, length)
 	}
 	c.at[c.n] = uint32(from)
 	r.entries = append(r.entries, entry{pkt.Time, ref(r.number<<refBits | c.n)})
-	c.used = from + n + tail
+	c.used = end
 	c.n++
 }
 

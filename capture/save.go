@@ -74,10 +74,11 @@ func (v *saver) take(waiting []ref) (_ []ref, ended bool) {
 }
 
 // Comment gives a packet, by its serial in the Store, a comment in the file that
-// Save writes. It returns false when the packet was written already.
+// Save writes. It returns false when the packet was written already, or when the
+// file can hold no comment.
 func (s *Session) Comment(serial uint64, text string) bool {
 	v := s.saver
-	if v == nil {
+	if v == nil || s.opts.Save == FormatPCAP {
 		return false
 	}
 	v.mu.Lock()
@@ -99,7 +100,7 @@ func (s *Session) Save(w *FileWriter, o SaveOptions) error {
 	if s.saver == nil || w.o.Format != s.opts.Save {
 		return fmt.Errorf("capture: packets are kept for a file of format %q, and cannot be saved as %q", s.opts.Save, w.o.Format)
 	}
-	v := saving{s: s, w: w, o: o}
+	v := saving{s: s, w: w, o: o, framing: s.opts.Save.framing()}
 	err := v.run()
 	if err != nil {
 		s.Stop()
@@ -115,6 +116,7 @@ type saving struct {
 	s       *Session
 	w       *FileWriter
 	o       SaveOptions
+	framing framing
 	waiting []ref
 	chunks  []*chunk
 	written int
@@ -173,8 +175,8 @@ func (v *saving) due() (n int, wait time.Duration) {
 	until := time.Now().Add(-v.o.Hold).UnixNano()
 	for n = max(len(v.waiting)-commentWaiting, 0); n < len(v.waiting); n++ {
 		_, b := v.frame(v.waiting[n])
-		if h, _ := readFrame(v.s.opts.Save, b); h.time > until {
-			return n, time.Duration(h.time-until) + time.Millisecond
+		if at := v.framing.time(b); at > until {
+			return n, time.Duration(at-until) + time.Millisecond
 		}
 	}
 	return n, 0
@@ -183,8 +185,7 @@ func (v *saving) due() (n int, wait time.Duration) {
 // frame is a packet's frame, and what stands behind it in its chunk.
 func (v *saving) frame(r ref) (*chunk, []byte) {
 	c := v.chunks[r.chunk()]
-	head, _ := v.s.opts.Save.around(0)
-	return c, c.data[int(c.at[r.index()])-head:]
+	return c, c.data[int(c.at[r.index()])-v.framing.head():]
 }
 
 // write writes packets in runs that lie behind each other.
@@ -203,7 +204,7 @@ func (v *saving) writeRuns(refs []ref) error {
 		text, n := v.s.saver.begin(refs)
 		c, b := v.frame(refs[0])
 		last, end := v.frame(refs[n-1])
-		b = b[:len(b)-len(end)+frameLength(v.s.opts.Save, end)]
+		b = b[:len(b)-len(end)+v.framing.length(end)]
 		k := interfaceKey{point: v.s.store.point(last.point), unframed: !c.framed}
 		var err error
 		if text == "" {
@@ -220,10 +221,12 @@ func (v *saving) writeRuns(refs []ref) error {
 	return nil
 }
 
-// record is what a Writer needs of the packet in a frame.
+// record is what a Writer needs to know of the packet in an Enhanced Packet Block;
+// in pcap files there are no comments.
 func (v *saving) record(k interfaceKey, b []byte) *Record {
-	h, data := readFrame(v.s.opts.Save, b)
-	return &Record{Point: k.point, unframed: k.unframed, Time: time.Unix(0, h.time), Outgoing: h.outgoing, Length: h.length, Data: data}
+	kept, way := le.Uint32(b[20:]), le.Uint32(b[len(b)-12:])
+	return &Record{Point: k.point, unframed: k.unframed, Time: time.Unix(0, v.framing.time(b)), Outgoing: way == ngOutbound,
+		Length: int(le.Uint32(b[24:])), Data: b[ngFrameHead : ngFrameHead+kept]}
 }
 
 // begin says how many of the packets lie behind each other and have no comment,

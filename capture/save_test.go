@@ -266,7 +266,7 @@ func TestSaveAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	v := saving{s: s, w: w}
+	v := saving{s: s, w: w, framing: ngFrame}
 	packet := build(t, requestOutside(1))
 	refs := make([]ref, 0, chunkPackets)
 	if n := testing.AllocsPerRun(100, func() {
@@ -277,12 +277,11 @@ func TestSaveAllocatesNothing(t *testing.T) {
 		c := s.store.chunk(number)
 		refs = refs[:0]
 		for i := range chunkPackets {
-			head, tail := FormatPCAPNG.around(len(packet))
-			all := head + len(packet) + tail
-			copy(c.data[c.used+head:], packet)
-			frame(FormatPCAPNG, c.data[c.used:c.used+all], frameHead{0, int64(i), len(packet), len(packet), true})
-			c.at[c.n] = uint32(c.used + head)
-			c.used += all
+			end := c.used + ngFrame.size(len(packet))
+			copy(c.data[c.used+ngFrameHead:], packet)
+			frameNG(c.data[c.used:end], 0, int64(i), len(packet), len(packet), true)
+			c.at[c.n] = uint32(c.used + ngFrameHead)
+			c.used = end
 			c.n++
 			refs = append(refs, ref(number<<refBits|i))
 		}

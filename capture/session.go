@@ -20,11 +20,9 @@ type Options struct {
 	// Snaplen is how many bytes of a packet are kept, 65535 by default; 256
 	// are enough to look at. What was on the wire is told by Record.Length.
 	Snaplen int
-	// Blocks of 128 KiB are given to each point's ring: by default 64, 32 behind
-	// the fourth point, and 16 behind the sixteenth. What comes while the ring is
-	// full is counted as Stats.Dropped. A block that is handed over is used up,
-	// full or not: so many times Timeout may pass until the packets are read. When
-	// Snaplen is 2048 or less there are twice as many of half the size.
+	// Memory of each point's ring, in blocks of 128 KiB: by default 128 for the first
+	// two points, 32 up to the sixteenth, and 16 behind. What comes while the ring
+	// is full is counted as Stats.Dropped.
 	Blocks int
 	// Timeout is how long the kernel may hold a packet back before it hands
 	// it over; whole milliseconds. By default 4 ms, 8 ms behind the eighth
@@ -57,8 +55,9 @@ const KeepNone = -1
 
 const (
 	blockSize = 128 << 10 // holds the longest frame, a segment of 64 KiB that is yet to be cut
-	// shortSnaplen lets no long frame come.
-	shortSnaplen = 2048
+	// mostSnaplen is what a chunk has room for, in its frame. Only a segment that
+	// is even longer than usual (BIG TCP) is cut by it.
+	mostSnaplen = chunkBytes - 256
 	// viewSnaplen bytes of 512 packets fill a chunk.
 	viewSnaplen = chunkBytes / chunkPackets
 	// pendingChunks hold what is not in order yet.
@@ -68,8 +67,9 @@ const (
 	saveMemory, viewMemory = 128 << 20, 128 << 20
 	// pointChunks are filling, or just about to be emptied.
 	pointChunks = 2
-	// saveTimeout is the timeout when nobody looks.
+	// saveTimeout and saveBlock are good when nobody looks.
 	saveTimeout = 64 * time.Millisecond
+	saveBlock   = 1 << 20
 	// slack is what the kernel's timer and we may be late beyond the timeout.
 	slack = 5 * time.Millisecond
 	// nsCheck is how often we look whether a namespace still has its name. Our
@@ -88,6 +88,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Snaplen == 0 {
 		o.Snaplen = 65535
 	}
+	o.Snaplen = min(o.Snaplen, mostSnaplen)
 	if o.Keep == 0 {
 		o.Keep = 100_000
 	}
@@ -116,28 +117,31 @@ func (o Options) chunks() int {
 	return int(memory/size) + pendingChunks
 }
 
-// ring is the next point's ring when there are n already.
+// ring is the next point's ring when there are n already. A block is used up when
+// its time has come, full or not: the number of blocks is how many timeouts may
+// pass until somebody reads. Each block costs us a wake-up: they are long where
+// there is memory, and very long when nobody looks.
 func (o Options) ring(n int) ring.Config {
-	c := ring.Config{BlockSize: blockSize, Blocks: 64, Timeout: 4 * time.Millisecond, Snaplen: o.Snaplen, Filter: o.program()}
+	c := ring.Config{BlockSize: 2 * blockSize, Blocks: 64, Timeout: 4 * time.Millisecond, Snaplen: o.Snaplen, Filter: o.program()}
 	switch {
 	case n >= 16:
-		c.Timeout, c.Blocks = 16*time.Millisecond, 16
+		c.Timeout, c.BlockSize, c.Blocks = 16*time.Millisecond, blockSize, 16
 	case n >= 8:
-		c.Timeout, c.Blocks = 8*time.Millisecond, 32
-	case n >= 4:
-		c.Blocks = 32
+		c.Timeout, c.BlockSize, c.Blocks = 8*time.Millisecond, blockSize, 32
+	case n >= 2:
+		c.BlockSize, c.Blocks = blockSize, 32
+	}
+	if o.Blocks != 0 {
+		c.BlockSize, c.Blocks = blockSize, o.Blocks
 	}
 	if o.Keep == KeepNone {
 		c.Timeout = saveTimeout
+		for c.BlockSize < saveBlock && c.Blocks > 8 {
+			c.BlockSize, c.Blocks = c.BlockSize*2, c.Blocks/2
+		}
 	}
 	if o.Timeout != 0 {
 		c.Timeout = o.Timeout
-	}
-	if o.Blocks != 0 {
-		c.Blocks = o.Blocks
-	}
-	if o.Snaplen <= shortSnaplen {
-		c.Blocks, c.BlockSize = c.Blocks*2, c.BlockSize/2
 	}
 	return c
 }

@@ -2,9 +2,12 @@ package capture
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // A chunk holds packets of one point, in the order in which they were read.
@@ -30,6 +33,23 @@ type chunk struct {
 	dropped int  // packets that were let go: by the store, and by who saves them
 }
 
+// slabChunks are made at once.
+const slabChunks = 32
+
+// newSlab asks for huge pages: packets that come by the million go through all of
+// the store again and again, and small pages cost as much as they do. Memory is
+// taken as it is used, all the same.
+func newSlab(n int) []chunk {
+	slab := make([]chunk, n)
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&slab[0])), uintptr(n)*unsafe.Sizeof(slab[0]))
+	page := uintptr(os.Getpagesize())
+	if skip := -uintptr(unsafe.Pointer(&b[0])) & (page - 1); skip < uintptr(len(b)) {
+		b = b[skip:]
+	}
+	_ = unix.Madvise(b[:len(b)&^int(page-1)], unix.MADV_HUGEPAGE) // the kernel may have none
+	return slab
+}
+
 // ref is where a packet lies: a chunk's number, and the packet's in it.
 type ref uint32
 
@@ -48,10 +68,11 @@ type Store struct {
 	points  []Point
 	skipped []uint64 // of each point, by Records
 	chunks  []*chunk
-	free    []int // chunks that nothing uses
-	limit   int   // of chunks
-	holders int   // who lets a packet go until its chunk is free: the store, who saves, or both
-	order   []ref // a ring: the packet with serial n stands at n modulo the length
+	free    []int   // chunks that nothing uses
+	slab    []chunk // that were not used yet
+	limit   int     // of chunks
+	holders int     // who lets a packet go until its chunk is free: the store, who saves, or both
+	order   []ref   // a ring: the packet with serial n stands at n modulo the length
 	first   uint64
 	next    uint64 // serial of the packet that comes next
 	grown   chan struct{}
@@ -88,7 +109,10 @@ func (st *Store) chunkFor(filled int) (number int, ok bool) {
 	if len(st.chunks) >= st.limit {
 		return 0, false
 	}
-	st.chunks = append(st.chunks, new(chunk))
+	if len(st.slab) == 0 {
+		st.slab = newSlab(min(slabChunks, st.limit-len(st.chunks)))
+	}
+	st.chunks, st.slab = append(st.chunks, &st.slab[0]), st.slab[1:]
 	return len(st.chunks) - 1, true
 }
 
@@ -278,6 +302,7 @@ func (st *Store) View(serial uint64, dst []Brief) int {
 	n := min(len(dst), int(st.next-serial))
 	for i := range n {
 		dst[i] = *st.brief(st.order[serial%uint64(len(st.order))])
+		dst[i].settle()
 		dst[i].Serial = serial // in the store it is where the packet stands
 		serial++
 	}

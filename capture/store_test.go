@@ -217,11 +217,11 @@ func TestOptionsOfManyPoints(t *testing.T) {
 		if c.Timeout != want*time.Millisecond || (c.Blocks == 16) != (n >= 16) || c.BlockSize < 128<<10 {
 			t.Errorf("point %d: %+v", n, c)
 		}
-		whole := c.BlockSize * c.Blocks
-		short := o
-		short.Snaplen = 256
-		if c = short.ring(n); c.BlockSize*c.Blocks != whole || time.Duration(c.Blocks)*c.Timeout < 500*time.Millisecond && n < 4 {
-			t.Errorf("point %d: %+v", n, c)
+		save := o
+		save.Keep = KeepNone
+		s := save.ring(n)
+		if s.BlockSize*s.Blocks != c.BlockSize*c.Blocks || s.BlockSize <= c.BlockSize || s.Timeout != saveTimeout {
+			t.Errorf("point %d of who saves: %+v", n, s)
 		}
 	}
 	view, whole := Options{Keep: 100_000, Snaplen: 256}, Options{Keep: 100_000, Snaplen: 65535}

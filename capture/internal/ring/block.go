@@ -34,27 +34,38 @@ const (
 	pkttypeOffset = 10
 )
 
-// Each calls f with every packet, in the order of arrival. f must not keep
-// the packet.
-func (b Block) Each(f func(*Packet)) {
-	var pkt Packet
-	p := unsafe.Add(b.base, b.first)
-	for range b.len {
-		h := (*unix.Tpacket3Hdr)(p)
-		pkt = Packet{
-			Time:     int64(h.Sec)*1e9 + int64(h.Nsec),
-			Length:   int(h.Len),
-			Data:     unsafe.Slice((*byte)(unsafe.Add(p, uintptr(h.Mac))), int(h.Snaplen)),
-			Outgoing: *(*uint8)(unsafe.Add(p, addressOffset+pkttypeOffset)) == unix.PACKET_OUTGOING,
-			Offload:  h.Status&unix.TP_STATUS_CSUMNOTREADY != 0,
-		}
-		if h.Status&unix.TP_STATUS_VLAN_VALID != 0 {
-			pkt.Tagged, pkt.TCI, pkt.TPID = true, uint16(h.Hv1.Vlan_tci), unix.ETH_P_8021Q
-			if h.Status&unix.TP_STATUS_VLAN_TPID_VALID != 0 {
-				pkt.TPID = h.Hv1.Vlan_tpid
-			}
-		}
-		f(&pkt)
-		p = unsafe.Add(p, uintptr(h.Next_offset))
+// Cursor goes through the packets of a block, in the order of arrival.
+type Cursor struct {
+	Packet // where the cursor stands, after Next
+	next   unsafe.Pointer
+	left   int
+}
+
+// Packets begins before the first packet.
+func (b Block) Packets() Cursor { return Cursor{next: unsafe.Add(b.base, b.first), left: b.len} }
+
+// Next goes to the next packet; it returns false when there is none. Fields are
+// set one by one: a Packet that is put together and copied costs more than all
+// the rest.
+func (c *Cursor) Next() bool {
+	if c.left == 0 {
+		return false
 	}
+	p := c.next
+	h := (*unix.Tpacket3Hdr)(p)
+	c.Time = int64(h.Sec)*1e9 + int64(h.Nsec)
+	c.Length = int(h.Len)
+	c.Data = unsafe.Slice((*byte)(unsafe.Add(p, uintptr(h.Mac))), int(h.Snaplen))
+	c.Outgoing = *(*uint8)(unsafe.Add(p, addressOffset+pkttypeOffset)) == unix.PACKET_OUTGOING
+	c.Offload = h.Status&unix.TP_STATUS_CSUMNOTREADY != 0
+	c.Tagged = h.Status&unix.TP_STATUS_VLAN_VALID != 0
+	if c.Tagged {
+		c.TCI, c.TPID = uint16(h.Hv1.Vlan_tci), unix.ETH_P_8021Q
+		if h.Status&unix.TP_STATUS_VLAN_TPID_VALID != 0 {
+			c.TPID = h.Hv1.Vlan_tpid
+		}
+	}
+	c.next = unsafe.Add(p, uintptr(h.Next_offset))
+	c.left--
+	return true
 }

@@ -238,13 +238,18 @@ func (r *Ring) waitForLast() bool {
 	return true
 }
 
+// pendingError asks in a raw system call: it does not block, and the runtime
+// would wake its monitor for any other, once a block.
 func pendingError(fd int) error {
-	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return err
-	}
-	if n != 0 {
-		return unix.Errno(n)
+	var value int32
+	size := uint32(unsafe.Sizeof(value))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ERROR,
+		uintptr(unsafe.Pointer(&value)), uintptr(unsafe.Pointer(&size)), 0)
+	switch {
+	case errno != 0:
+		return errno
+	case value != 0:
+		return unix.Errno(value)
 	}
 	return nil
 }

@@ -167,14 +167,14 @@ func TestPacketIsComplete(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		block.Each(func(p *Packet) {
+		for p := block.Packets(); p.Next(); {
 			if len(p.Data) != 600 || p.Length != 600 || p.Data[12] != 0x88 || p.Outgoing != (r == out) {
 				t.Errorf("%d of %d bytes, outgoing %v: %x", len(p.Data), p.Length, p.Outgoing, p.Data[:14])
 			}
 			if at := time.Unix(0, p.Time); at.Before(before) || at.After(time.Now()) {
 				t.Errorf("seen at %v, sent at %v", at, before)
 			}
-		})
+		}
 		r.Release()
 	}
 }
