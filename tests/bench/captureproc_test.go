@@ -237,14 +237,29 @@ func pipes(t testing.TB, cmd *exec.Cmd) (stdout, stderr io.Reader) {
 // cpuTree is what a process and its children have used so far.
 func cpuTree(pid int) time.Duration {
 	sum := cpuTime(pid)
+	for _, child := range children(pid) {
+		sum += cpuTree(child)
+	}
+	return sum
+}
+
+// killTree ends a process and its children.
+func killTree(pid int) {
+	for _, child := range children(pid) {
+		killTree(child)
+	}
+	_ = unix.Kill(pid, unix.SIGKILL)
+}
+
+func children(pid int) (out []int) {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, task := range tasks {
-		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
-		for _, child := range strings.Fields(string(children)) {
+		list, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		for _, child := range strings.Fields(string(list)) {
 			if n, err := strconv.Atoi(child); err == nil {
-				sum += cpuTree(n)
+				out = append(out, n)
 			}
 		}
 	}
-	return sum
+	return out
 }

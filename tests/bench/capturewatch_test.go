@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"vethscope/capture"
@@ -91,6 +91,7 @@ func draw(ctx context.Context, st *capture.Store) {
 	view := make([]capture.Brief, rows)
 	tick := time.NewTicker(frame)
 	defer tick.Stop()
+	var screen []byte
 	for {
 		select {
 		case <-tick.C:
@@ -98,14 +99,26 @@ func draw(ctx context.Context, st *capture.Store) {
 			return
 		}
 		_, end := st.Span()
-		var screen strings.Builder
+		screen = screen[:0]
 		for _, b := range view[:st.View(max(end, rows)-rows, view)] {
 			if rec, ok := st.Record(b.Serial); ok {
-				fmt.Fprintf(&screen, "%d %s %s %v %v %s\n", b.Serial, rec.Time, rec.Point, rec.Summary.Src, rec.Summary.Dst, rec.Summary.Info)
+				screen = row(screen, rec)
 			}
 		}
-		_, _ = io.WriteString(io.Discard, screen.String())
+		_, _ = io.Discard.Write(screen)
 	}
+}
+
+// row is one line of a packet list.
+func row(b []byte, rec *capture.Record) []byte {
+	b = strconv.AppendUint(b, rec.Serial, 10)
+	b = rec.Time.AppendFormat(append(b, ' '), "15:04:05.000000")
+	b = append(append(append(b, ' '), rec.Point.NS...), ':')
+	b = append(append(b, rec.Point.Link...), ' ')
+	b = append(rec.Summary.Src.AppendTo(b), ' ')
+	b = append(rec.Summary.Dst.AppendTo(b), ' ')
+	b = append(append(b, rec.Summary.Protocol...), ' ')
+	return append(append(b, rec.Summary.Info...), '\n')
 }
 
 // latencies takes the time from sending to being found in the store.
