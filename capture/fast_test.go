@@ -73,7 +73,7 @@ func describe(h *Headers) string {
 	}
 	macs := ""
 	if h.framed {
-		macs = macText(h.SrcMAC) + macText(h.DstMAC)
+		macs = string(appendMAC(nil, h.SrcMAC)) + string(appendMAC(nil, h.DstMAC))
 	}
 	return fmt.Sprint(h.Name(), " ", macs, src, dst, h.TTL, " ", h.IPID, h.IPChecksum, h.Checksum, id, h.ICMPSeq, h.ICMPType, h.ICMPCode,
 		flags, h.TCPSeq, h.TCPAck, h.Payload, h.VLAN)

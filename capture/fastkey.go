@@ -31,27 +31,28 @@ func keyOf(t Tuple) (k Key) {
 }
 
 // endpoint is one end of a flow, as text; without a port for ICMP.
-func (k Key) endpoint(a netip.AddrPort) string {
-	if !a.IsValid() {
-		return ""
+func (k Key) endpoint(a netip.AddrPort) string { return string(k.appendEndpoint(nil, a)) }
+
+func (k Key) appendEndpoint(b []byte, a netip.AddrPort) []byte {
+	switch {
+	case !a.IsValid():
+		return b
+	case k.Protocol != protoTCP && k.Protocol != protoUDP:
+		return a.Addr().AppendTo(b)
 	}
-	if k.Protocol != protoTCP && k.Protocol != protoUDP {
-		return a.Addr().String()
-	}
-	return a.String()
+	return a.AppendTo(b)
 }
 
-// macText is a hardware address as text.
-func macText(m [6]byte) string {
+// appendMAC appends a hardware address as text.
+func appendMAC(b []byte, m [6]byte) []byte {
 	const digits = "0123456789abcdef"
-	var b [17]byte
 	for i, v := range m {
-		b[i*3], b[i*3+1] = digits[v>>4], digits[v&15]
-		if i < 5 {
-			b[i*3+2] = ':'
+		if i > 0 {
+			b = append(b, ':')
 		}
+		b = append(b, digits[v>>4], digits[v&15])
 	}
-	return string(b[:])
+	return b
 }
 
 var flagWords = [8]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"}

@@ -79,7 +79,12 @@ func hardware(b []byte) string {
 	return strings.Join(parts, ":")
 }
 
-func hex16(v uint16) string { return fmt.Sprintf("0x%04x", v) }
+func hex16(v uint16) string { return string(appendHex16(nil, v)) }
+
+func appendHex16(b []byte, v uint16) []byte {
+	const digits = "0123456789abcdef"
+	return append(b, '0', 'x', digits[v>>12], digits[v>>8&15], digits[v>>4&15], digits[v&15])
+}
 
 func etherType(t layers.EthernetType) string {
 	switch t {

@@ -346,3 +346,26 @@ func TestRewriteJSON(t *testing.T) {
 		t.Errorf("%s differs; got\n%s", golden, text)
 	}
 }
+
+// AppendJSON is encoding/json, faster.
+func TestAppendJSON(t *testing.T) {
+	for _, w := range []*Rewrite{
+		{},
+		{Time: epoch, Flow: 7, Direction: Reply, Protocol: "udp", Changed: []string{"src", "ttl"}, Elapsed: 12345, Rule: dnatRule, Info: "a \"b\" \\ é \u2028 <c> \xff \n",
+			Before: Seen{Point: "host:up0", Src: "10.0.0.1:1", Dst: "10.0.0.2:2", TTL: 64, ID: 5, SrcMAC: "02:00:00:00:00:01", DstMAC: "02:00:00:00:00:02", IPChecksum: "0x0001", Checksum: "0x0002", Offload: true, Length: 99}},
+		{Time: epoch.Add(123 * time.Nanosecond), Changed: []string{}, Elapsed: -1, Rule: &RuleRef{NS: "a'b", Text: `comment "x"`}},
+	} {
+		if w.Changed == nil {
+			w.Changed = []string{} // as the Matcher makes it
+		}
+		var want strings.Builder
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(w); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(w.AppendJSON(nil)) + "\n"; got != want.String() {
+			t.Errorf("got  %swant %s", got, want.String())
+		}
+	}
+}

@@ -31,22 +31,38 @@ func (m *Matcher) record(s *sighting) *Record {
 
 func (m *tracker) seenOf(s *sighting) Seen {
 	h := s.Innermost()
+	seen := Seen{Point: m.names[s.Point], TTL: int(h.TTL), Offload: s.Offload, Length: int(s.Length)}
+	// All texts are cut out of one.
+	var room [192]byte
+	b, ends := room[:0], [6]int{}
 	src, dst := h.Key.Addrs()
-	seen := Seen{
-		Point: m.points[s.Point].String(), Src: h.Key.endpoint(src), Dst: h.Key.endpoint(dst), TTL: int(h.TTL),
-		Checksum: hex16(h.Checksum), Offload: s.Offload, Length: int(s.Length),
+	b = h.Key.appendEndpoint(b, src)
+	ends[0] = len(b)
+	b = h.Key.appendEndpoint(b, dst)
+	ends[1] = len(b)
+	b = appendHex16(b, h.Checksum)
+	ends[2] = len(b)
+	if h.Key.Version == 4 {
+		b = appendHex16(b, h.IPChecksum)
 	}
-	if h.Key.Protocol == protoICMP || h.Key.Protocol == protoICMPv6 {
-		seen.ID = int(h.Key.SrcPort)
+	ends[3] = len(b)
+	if h.framed {
+		b = appendMAC(b, h.SrcMAC)
+		ends[4] = len(b)
+		b = appendMAC(b, h.DstMAC)
+		ends[5] = len(b)
 	}
+	text := string(b)
+	seen.Src, seen.Dst = text[:ends[0]], text[ends[0]:ends[1]]
+	seen.Checksum, seen.IPChecksum = text[ends[1]:ends[2]], text[ends[2]:ends[3]]
 	switch {
 	case h.framed:
-		seen.SrcMAC, seen.DstMAC = macText(h.SrcMAC), macText(h.DstMAC)
+		seen.SrcMAC, seen.DstMAC = text[ends[3]:ends[4]], text[ends[4]:ends[5]]
 	case s.rec != nil:
 		seen.SrcMAC, seen.DstMAC = s.rec.Summary.SrcMAC, s.rec.Summary.DstMAC
 	}
-	if h.Key.Version == 4 {
-		seen.IPChecksum = hex16(h.IPChecksum)
+	if h.Key.Protocol == protoICMP || h.Key.Protocol == protoICMPv6 {
+		seen.ID = int(h.Key.SrcPort)
 	}
 	return seen
 }
@@ -54,8 +70,8 @@ func (m *tracker) seenOf(s *sighting) Seen {
 // changed names what differs. A transport checksum that was left to hardware
 // says nothing, so it counts only when both are filled in.
 func changed(a, b *Seen) []string {
-	out := []string{}
-	for _, f := range []struct {
+	out := make([]string, 0, 9)
+	for _, f := range [...]struct {
 		name   string
 		differ bool
 	}{

@@ -10,6 +10,9 @@ import (
 // what it says: control characters, and the invisible ones that turn the
 // writing direction. A byte that is not UTF-8 becomes a dot.
 func clean(s string) string {
+	if plain(s) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == utf8.RuneError:
@@ -19,6 +22,16 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// plain says that s is printable ASCII and nothing else, as most is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // printable shows bytes as a hex dump's right column does.

@@ -37,6 +37,7 @@ type tracker struct {
 	lone     uint64
 
 	points   []Point
+	names    []string // of points
 	numbered map[Point]uint16
 }
 
@@ -57,6 +58,7 @@ func (m *tracker) number(p Point) uint16 {
 	if !ok {
 		n = uint16(len(m.points))
 		m.points = append(m.points, p)
+		m.names = append(m.names, p.String())
 		m.numbered[p] = n
 	}
 	return n

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -159,8 +160,9 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	if err != nil {
 		return captureError(err)
 	}
-	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(cmd.OutOrStdout(), flags.output), w: cmd.OutOrStdout(), stop: stop,
-		journeys: journeyPrinter{w: cmd.OutOrStdout(), json: flags.output == "json"},
+	w := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
+	out := &captureOutput{flags: flags, rewrites: newRewritePrinter(w, flags.output), w: w, stop: stop,
+		journeys: journeyPrinter{w: w, json: flags.output == "json"},
 		several:  len(points) > 1, told: map[uint64]bool{}}
 	if flags.file.path != "" {
 		count := 0
@@ -177,8 +179,9 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 			fmt.Fprintln(cmd.ErrOrStderr(), "vethscope: "+n)
 		}
 		out.take(b)
+		out.err = errors.Join(out.err, w.Flush())
 	})
-	err = out.close()
+	err = errors.Join(out.close(), w.Flush())
 	tellStats(cmd.ErrOrStderr(), f.stats())
 	if n := f.skipped.Load(); n > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d packets skipped: they came faster than they were shown\n", n)

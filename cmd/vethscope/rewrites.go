@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -16,6 +15,7 @@ import (
 type rewritePrinter struct {
 	w     io.Writer
 	json  bool
+	line  []byte // the last, for its room
 	count int
 	told  map[string]bool // flow and direction whose rule was shown
 	err   error
@@ -30,9 +30,8 @@ func (p *rewritePrinter) print(r *capture.Rewrite) {
 		return
 	}
 	if p.json {
-		enc := json.NewEncoder(p.w)
-		enc.SetEscapeHTML(false)
-		p.err = enc.Encode(r)
+		p.line = append(r.AppendJSON(p.line[:0]), '\n')
+		_, p.err = p.w.Write(p.line)
 		return
 	}
 	p.count++

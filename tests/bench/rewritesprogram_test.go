@@ -226,14 +226,16 @@ func BenchmarkNewFlows(b *testing.B) {
 	for _, rate := range []int{10_000, 50_000} {
 		o := flowOrder{Link: "eth0", Rate: rate, Flows: 5 * rate}
 		b.Run("engine/"+rateName(rate), func(b *testing.B) {
-			for b.Loop() {
-				fmt.Println(b.Name(), engine(b, o))
+			for range rounds() {
+				b.Run("", func(b *testing.B) { fmt.Println(b.Name(), engine(b, o)) })
 			}
 		})
 		b.Run("program/"+rateName(rate), func(b *testing.B) {
-			for b.Loop() {
-				r, unnamed := runProgram(b, path, o)
-				fmt.Println(b.Name(), r, unnamed, "without a rule")
+			for range rounds() {
+				b.Run("", func(b *testing.B) {
+					r, unnamed := runProgram(b, path, o)
+					fmt.Println(b.Name(), r, unnamed, "without a rule")
+				})
 			}
 		})
 	}
