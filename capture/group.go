@@ -72,9 +72,27 @@ type group struct {
 	stage   stage
 
 	next           *group // with the same invariants, in the order in which they began
+	row            row    // of all of these, at the first
 	nextOf, prevOf *group // of the same flow
 	newer, older   *group // in the same stage
 }
+
+// row is what is known of the groups with the same invariants together. A flood
+// of packets that are all alike makes long rows.
+type row struct {
+	last   *group
+	length int
+	mixed  bool // not all of them are single sightings at the same place
+}
+
+// samePlace says that both were seen at the same point, on the same way.
+func (s *sighting) samePlace(o *sighting) bool {
+	return o.Point == s.Point && o.Outgoing == s.Outgoing && (o.Tunnel != NoTunnel) == (s.Tunnel != NoTunnel)
+}
+
+// refuses says that no group of the row that g is the first of accepts s, as far
+// as that is known without looking at them.
+func (g *group) refuses(s *sighting) bool { return !g.row.mixed && s.samePlace(&g.seen[0]) }
 
 // accepts says whether s can be one more sighting of the group's packet:
 // nothing is seen twice in the same place, and never before it was rewritten
@@ -82,7 +100,7 @@ type group struct {
 func (g *group) accepts(s *sighting) bool {
 	for i := range g.seen {
 		o := &g.seen[i]
-		if o.Point == s.Point && o.Outgoing == s.Outgoing && (o.Tunnel != NoTunnel) == (s.Tunnel != NoTunnel) {
+		if s.samePlace(o) {
 			return false
 		}
 		if o.rank < s.rank && s.Time < o.Time || o.rank > s.rank && o.Time < s.Time {

@@ -106,27 +106,31 @@ func (m *tracker) sight(s *sighting, at place) {
 	s.rank = at.rank
 	key := invariantsOf(&s.Brief)
 	key.flow, key.reply = at.flow.id, at.reply
-	var last *group
-	alike := 0
-	for g := m.groups[key]; g != nil; g = g.next {
-		if g.accepts(s) {
-			m.join(g, s)
-			return
+	first := m.groups[key]
+	if first != nil && !first.refuses(s) {
+		for g := first; g != nil; g = g.next {
+			if g.accepts(s) {
+				first.row.mixed = true
+				m.join(g, s)
+				return
+			}
 		}
-		last = g
-		alike++
+		first.row.mixed = first.row.mixed || !s.samePlace(&first.seen[0])
 	}
-	if alike == maxAlike {
-		m.finish(m.groups[key])
+	if first != nil && first.row.length == maxAlike {
+		m.finish(first)
+		first = m.groups[key]
 	}
 	g := m.newGroup()
 	g.flow, g.reply, g.key, g.stage = at.flow, at.reply, key, alone
 	g.seen = append(g.seen, *s)
-	if last == nil {
-		m.groups[key] = g
+	if first == nil {
+		m.groups[key], first = g, g
 	} else {
-		last.next = g
+		first.row.last.next = g
 	}
+	first.row.last = g
+	first.row.length++
 	if g.nextOf = at.flow.groups; g.nextOf != nil {
 		g.nextOf.prevOf = g
 	}
@@ -172,13 +176,19 @@ func (m *tracker) drop(g *group) {
 	first := m.groups[g.key]
 	switch {
 	case first != g:
-		for first.next != g {
-			first = first.next
+		before := first
+		for before.next != g {
+			before = before.next
 		}
-		first.next = g.next
+		if before.next = g.next; g.next == nil {
+			first.row.last = before
+		}
+		first.row.length--
 	case g.next == nil:
 		delete(m.groups, g.key)
 	default:
+		g.next.row = g.row
+		g.next.row.length--
 		m.groups[g.key] = g.next
 	}
 	g.next = nil
