@@ -2,6 +2,7 @@ package ui
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"vethscope/ops/inventory"
@@ -25,6 +26,24 @@ func TestEveryModeGoesFromTheMenuToTheResult(t *testing.T) {
 			d.press("esc z y")
 			d.called("undo ")
 		})
+	}
+}
+
+// TestHelpOfFieldsFits: what is said under a field is not cut on 80 columns.
+func TestHelpOfFieldsFits(t *testing.T) {
+	for _, keys := range []string{"n b", "n v", "n n", "n h", "n c", "n o", "n m", "n i", "n +", "P", "1 e n", "1 e l", "1 e t", "1 e s",
+		"2 j j j e r", "2 j j j e i", "2 j j j e t", "2 j j j e m", "2 j e b", "2 j j j e v", "2 j j j e h", "2 j j j e f", "2 j j j e l", "3 e n", "4 e m", "4 e p"} {
+		d := built(t, 80, 24)
+		d.press("esc " + keys)
+		d.sees("next field")
+		for range 13 {
+			for _, l := range strings.Split(d.look(), "\n")[6:] {
+				if l = strings.TrimSpace(l); strings.HasSuffix(l, "…") && !strings.HasSuffix(l, ", …") {
+					t.Errorf("%s: %q is cut", keys, l)
+				}
+			}
+			d.press("tab")
+		}
 	}
 }
 

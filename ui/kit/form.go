@@ -1,7 +1,6 @@
 package kit
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -120,9 +119,6 @@ func (f *Form) choose(in *Input, choices []string, pressed string) Asked {
 	return Edited
 }
 
-// minMore is the least height that leaves a line to tell of what is out of sight.
-const minMore = 4
-
 // View draws the form in at most h lines of w cells; the focused field is always
 // among them. Where not all fit, the last line says how many fields there are
 // above and below.
@@ -153,18 +149,14 @@ func (f *Form) View(th *Theme, w, h int) []string {
 	f.top = max(f.top, min(to-h, begins[f.focus]))
 	lines, f.top = Scroll(lines, f.top, h)
 	if tell {
-		lines = append(slices.Clip(lines), "  "+f.more(th, begins, h))
+		lines = append(slices.Clip(lines), "  "+f.hidden(th, begins, h))
 	}
 	return lines
 }
 
-// more says how many fields are out of sight above and below, h lines being seen,
+// hidden says how many fields are out of sight above and below, h lines being seen,
 // and whether there is an error among them.
-func (f *Form) more(th *Theme, begins []int, h int) string {
-	signs := [2]string{"↑ %d more", "↓ %d more"}
-	if th.Plain {
-		signs = [2]string{"%d more above", "%d more below"}
-	}
+func (f *Form) hidden(th *Theme, begins []int, h int) string {
 	var count [2]int
 	var wrong [2]bool
 	for i, at := range begins {
@@ -178,16 +170,12 @@ func (f *Form) more(th *Theme, begins []int, h int) string {
 		count[side]++
 		wrong[side] = wrong[side] || f.errs[f.fields[i].Name] != ""
 	}
-	var parts []string
-	for side, n := range count {
-		switch text := fmt.Sprintf(signs[side], n); {
-		case n > 0 && wrong[side]:
-			parts = append(parts, th.Bad.Render(text+" ✗"))
-		case n > 0:
-			parts = append(parts, th.Accent.Render(text))
+	return more(th, count[0], count[1], func(text string, below bool) string {
+		if below && wrong[1] || !below && wrong[0] {
+			return th.Bad.Render(text + " ✗")
 		}
-	}
-	return strings.Join(parts, "   ")
+		return th.Accent.Render(text)
+	})
 }
 
 // field draws a field with a line for its error or its help under it, which a

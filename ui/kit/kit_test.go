@@ -274,6 +274,26 @@ func TestFormSaysThatThereIsMore(t *testing.T) {
 	}
 }
 
+func TestScrollToldCounts(t *testing.T) {
+	var lines []string
+	for i := range 20 {
+		lines = append(lines, fmt.Sprint("line ", i))
+	}
+	th := theme(termenv.Ascii)
+	for offset, want := range map[int]string{0: "↓ 11 more (j/k)", 5: "↑ 5 more   ↓ 6 more (j/k)", 99: "↑ 11 more (j/k)"} {
+		part, at := ScrollTold(th, lines, offset, 10)
+		if len(part) != 10 || strings.TrimSpace(part[9]) != want || part[0] != fmt.Sprint("line ", at) {
+			t.Errorf("from %d: %q at %d, want the last to be %q", offset, part, at, want)
+		}
+	}
+	if part, _ := ScrollTold(th, lines, 3, 20); len(part) != 20 || part[19] != "line 19" {
+		t.Errorf("all fit, and still: %q", part)
+	}
+	if lines[9] != "line 9" {
+		t.Errorf("the lines were written over: %q", lines[9])
+	}
+}
+
 func TestChooserFindsAndRuns(t *testing.T) {
 	ran := ""
 	item := func(text, key, why string) Item {

@@ -171,7 +171,7 @@ func routeDelete(ns string, r *inventory.Route) planner {
 func newSysctl(a *App, ns string) kit.Page {
 	return small(a, "Set a kernel parameter in "+ns, "sysctl", func(f *answers) planner {
 		return modes.Sysctl{NS: ns, Key: f.Value("key"), Value: f.Value("value")}
-	}, text("key", "Parameter", "such as net.ipv4.ip_forward or net.bridge.bridge-nf-call-iptables", "net.ipv4.ip_forward"),
+	}, text("key", "Parameter", "such as net.ipv4.ip_forward", "net.ipv4.ip_forward"),
 		text("value", "Value", "often 0 or 1", "1"))
 }
 

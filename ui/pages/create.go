@@ -19,9 +19,9 @@ func NewBridge(app *App) kit.Page {
 	return newForm(app, "Create a bridge network", assets.Mode(modeBridge), bridgePlan,
 		text("name", "Name", "of the bridge; the containers are NAME-1, NAME-2, …", d.Name),
 		text("containers", "Containers", "how many namespaces play containers", strconv.Itoa(d.Containers)),
-		text("subnet", "Subnet", "the bridge takes the first address, the containers those that follow", d.Subnet),
+		text("subnet", "Subnet", "the bridge takes its first address, containers the next", d.Subnet),
 		text("ipv6", "IPv6 subnet", "optional, such as fd00:8::/64", d.IPv6),
-		text("publish", "Publish", "HOST:CONTAINER, with commas between; 8081:80@2 for the second, 53:53/udp", strings.Join(d.Publish, ", ")),
+		text("publish", "Publish", "HOSTPORT:PORT[/udp][@CONTAINER], with commas between", strings.Join(d.Publish, ", ")),
 	)
 }
 
@@ -38,7 +38,7 @@ func NewPublish(app *App) kit.Page {
 	}
 	return newForm(app, "Publish a port", assets.Mode(modePublish), plan,
 		app.whichNetwork("network"),
-		text("publish", "Port", "HOST:CONTAINER; 8081:80@2 for the second container, 53:53/udp for UDP", freePort(app.world())))
+		text("publish", "Port", "HOSTPORT:PORT[/udp][@CONTAINER], such as 8081:80@2", freePort(app.world())))
 }
 
 // NewAdd asks how many containers to add to a bridge network.

@@ -90,7 +90,7 @@ func NewIpvlan(app *App) kit.Page {
 		text("subnet", "Subnets", "in l2 that of the LAN; in l3 their own, with commas", modes.FreeSubnet(app.world())),
 		choice("router", "Tell router", "in l3: give the LAN's router the missing routes", no, yes),
 		text("gateway", "Gateway", "optional, in l2: the router of the LAN", ""),
-		text("first", "First address", "optional, in l2: of the first container, clear of the LAN's own", ""))
+		text("first", "First address", "optional, in l2: clear of the LAN's own", ""))
 	p.follow("subnet", func(f *kit.Form) string {
 		if f.Value("submode") != "l2" {
 			return routedSubnets

@@ -49,7 +49,7 @@ func NewVeth(app *App) kit.Page {
 		text("name", "Name", "of the pair, and of the namespace that is made for it", app.freeName("red")),
 		choice("from", "One end in", "←/→ choose among the namespaces", near...),
 		choice("between", "Other end in", "two new ones are called NAME-1 and NAME-2", append(far, hostEnd)...),
-		text("subnet", "Subnet", "the first end takes its first address, the other its second", modes.FreeSubnet(app.world())),
+		text("subnet", "Subnet", "the ends take its first two addresses", modes.FreeSubnet(app.world())),
 		text("ipv6", "IPv6 subnet", "optional, such as fd00:8::/64", ""))
 }
 

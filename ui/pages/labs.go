@@ -254,7 +254,7 @@ func (p *labResult) View(th *kit.Theme, w, h int) string {
 		lines = append(lines, "")
 	}
 	p.lines, p.page = len(lines), h
-	lines, p.top = kit.Scroll(lines, p.top, h)
+	lines, p.top = kit.ScrollTold(th, lines, p.top, h)
 	return kit.Block(lines, w, h)
 }
 

@@ -118,7 +118,7 @@ func (p *network) View(th *kit.Theme, w, h int) string {
 		}
 	}
 	p.lines, p.page = len(lines), h
-	lines, p.top = kit.Scroll(lines, p.top, h)
+	lines, p.top = kit.ScrollTold(th, lines, p.top, h)
 	return kit.Block(lines, w, h)
 }
 

@@ -143,7 +143,7 @@ func (p *proofs) View(th *kit.Theme, w, h int) string {
 	head = head[:min(len(head), h)]
 	body := p.body(th, w)
 	p.lines, p.page = len(body), max(0, h-len(head))
-	body, p.top = kit.Scroll(body, p.top, p.page)
+	body, p.top = kit.ScrollTold(th, body, p.top, p.page)
 	return kit.Block(head, w, len(head)) + "\n" + kit.Block(body, w, p.page)
 }
 
