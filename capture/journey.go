@@ -152,6 +152,7 @@ func (j *Journeys) AddPoint(p Point) {
 		t.numbered[p] = uint16(len(t.points))
 	}
 	t.points = append(t.points, p)
+	t.names = append(t.names, p.String())
 }
 
 // Translate tells of a flow that NAT rewrites, as Matcher's does.
