@@ -377,7 +377,7 @@ func inTsharksWords(chunks []Chunk) (out [2][]byte) {
 }
 
 // TestStreamsAreTsharks: tshark makes the same of late, repeated, overlapping
-// and lost segments.
+// and lost segments, in VXLAN and outside.
 func TestStreamsAreTsharks(t *testing.T) {
 	sandboxtest.Tool(t, "tshark")
 	dir := t.TempDir()
@@ -388,8 +388,17 @@ func TestStreamsAreTsharks(t *testing.T) {
 			m = mess{lost: 10}
 		}
 		s := play(t, random, m)
+		if seed%5 == 0 {
+			for i, r := range s.records {
+				s.records[i] = recordOf(vxlan(t, 4789, 4097, r.Data), r.Point, i)
+				s.records[i].Serial = r.Serial
+			}
+		}
 		path := filepath.Join(dir, fmt.Sprintf("%d.pcapng", seed))
 		write(t, path, WriterOptions{}, s.records, noComment)
+		if seed < 6 {
+			same(t, ours(converse(s.records...).Snapshot(0, nil), "tcp"), talks(t, path, "tcp", ""))
+		}
 		got, want := inTsharksWords(followAll(t, s.records)), tsharksStream(t, path, "tcp", 0)
 		for way := range 2 {
 			if !bytes.Equal(got[way], want[way]) && !endsMissing(got[way], want[way]) {

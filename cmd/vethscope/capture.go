@@ -28,6 +28,7 @@ type captureFlags struct {
 	duration time.Duration
 	rewrites bool
 	journeys bool
+	talks    bool // conversations
 	all      bool
 	ns       string // with all
 	silent   bool   // packets are written to a file, and not shown
@@ -38,7 +39,7 @@ type captureFlags struct {
 func (f *captureFlags) following(points []capture.Point) following {
 	o := following{
 		Options:  capture.Options{Filter: f.filter.expr, Save: f.file.saveFormat(), Snaplen: f.keep.snaplen, Keep: f.keep.packets},
-		records:  !f.silent && !f.rewrites && !f.journeys,
+		records:  !f.silent && !f.rewrites && !f.journeys && !f.talks,
 		rewrites: !f.journeys || f.file.commented(points),
 		journeys: f.journeys,
 	}
@@ -56,11 +57,13 @@ func newCaptureCmd() *cobra.Command {
 		Long: "Captures at every NAMESPACE:LINK; \"host\" is the namespace that vethscope runs in. With two\n" +
 			"points or more a packet that was seen at several is shown once, before and after, with what\n" +
 			"was changed on its way and the rule that did it (--rewrites shows only these). With --journeys\n" +
-			"it is shown with every point on its way, into tunnels and out of them.",
+			"it is shown with every point on its way, into tunnels and out of them. --conversations tells at the end, after\n" +
+			"--for or ctrl+c, who talked with whom.",
 		Example: "  vethscope capture host:up0\n" +
 			"  vethscope capture host:up0 web-1:eth0 --rewrites\n" +
 			"  vethscope capture --all web --journeys\n" +
 			"  vethscope capture --all -n web-1\n" +
+			"  vethscope capture --all --conversations --for 10s\n" +
 			"  vethscope capture host:up0 -f 'vxlan vni 42 or icmp'\n" +
 			"  vethscope capture host:up0 web-1:eth0 --for 10s -w nat.pcapng\n" +
 			"  vethscope capture host:up0 -w long.pcapng --rotate-size 10MB --rotate-count 5",
@@ -79,6 +82,9 @@ func newCaptureCmd() *cobra.Command {
 			if f.journeys && f.rewrites {
 				return usageError{errors.New("capture: --journeys shows what --rewrites does, and more: give one of them")}
 			}
+			if f.talks && (f.journeys || f.rewrites) {
+				return usageError{errors.New("capture: --conversations, --journeys and --rewrites each show something else: give one of them")}
+			}
 			if f.output != "table" && f.output != "json" {
 				return usageError{fmt.Errorf("-o %s: must be table or json", f.output)}
 			}
@@ -89,7 +95,7 @@ func newCaptureCmd() *cobra.Command {
 				return usageError{fmt.Errorf("capture: %w", err)}
 			}
 			f.file.snaplen = cmp.Or(f.keep.snaplen, wholePackets)
-			f.silent = f.file.path != "" && !f.rewrites && !f.journeys && !cmd.Flags().Changed("output")
+			f.silent = f.file.path != "" && !f.rewrites && !f.journeys && !f.talks && !cmd.Flags().Changed("output")
 			return runCapture(cmd, points, f)
 		},
 	}
@@ -100,6 +106,7 @@ func newCaptureCmd() *cobra.Command {
 	cmd.Flags().DurationVar(&f.duration, "for", 0, "end after this time, such as 10s")
 	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
 	cmd.Flags().BoolVar(&f.journeys, "journeys", false, "show every packet's way past all points")
+	cmd.Flags().BoolVar(&f.talks, "conversations", false, "show at the end who talked with whom instead, the most bytes first; -c N shows N of them")
 	cmd.Flags().BoolVar(&f.all, "all", false, "at every link of a namespace (-n), or of the networks that are named")
 	f.keep.add(cmd, "65535 by default, and all when a file is written")
 	cmd.Flags().StringVarP(&f.ns, "namespace", "n", "", "with --all: the namespace; host by default")
@@ -174,14 +181,25 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 			return fmt.Errorf("capture: %w", err)
 		}
 	}
+	if flags.talks {
+		f.talks = capture.NewConversations(0)
+	}
 	f.run(ctx, func(b batch) {
 		for _, n := range b.notices {
 			fmt.Fprintln(cmd.ErrOrStderr(), "vethscope: "+n)
 		}
+		if f.talks != nil {
+			tellRewrites(f.talks, b.rewrites)
+		}
 		out.take(b)
 		out.err = errors.Join(out.err, w.Flush())
 	})
-	err = errors.Join(out.close(), w.Flush())
+	err = out.close()
+	if f.talks != nil {
+		err = errors.Join(err, printConversations(w, cmd.ErrOrStderr(), conversed{
+			all: f.talks.Snapshot(0, nil), points: f.session.Points(), counts: f.talks.Counts()}, flags.output, flags.count))
+	}
+	err = errors.Join(err, w.Flush())
 	tellStats(cmd.ErrOrStderr(), f.stats())
 	if n := f.skipped.Load(); n > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d packets skipped: they came faster than they were shown\n", n)
@@ -239,7 +257,7 @@ func (o *captureOutput) take(b batch) {
 	if o.file != nil {
 		o.file.comment(b.rewrites)
 	}
-	if o.flags.silent {
+	if o.flags.silent || o.flags.talks {
 		return
 	}
 	if o.flags.journeys {

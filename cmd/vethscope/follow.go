@@ -35,10 +35,11 @@ type follower struct {
 	session  *capture.Session
 	store    *capture.Store
 	records  bool
-	matcher  *capture.Matcher      // nil when nothing is matched
-	journeys *capture.Journeys     // nil when nobody asks for them
-	nat      *translator           // nil when nothing is matched
-	told     *capture.Translations // what it told, when set before run
+	matcher  *capture.Matcher       // nil when nothing is matched
+	journeys *capture.Journeys      // nil when nobody asks for them
+	nat      *translator            // nil when nothing is matched
+	told     *capture.Translations  // what it told, when set before run
+	talks    *capture.Conversations // counted, when set before run
 	notices  chan string
 	taken    uint64        // serial of the last packet
 	skipped  atomic.Uint64 // packets that the store let go of before we saw them
@@ -167,6 +168,9 @@ func (f *follower) see(b *batch, briefs []capture.Brief) {
 	}
 	for i := range briefs {
 		brief := &briefs[i]
+		if f.talks != nil {
+			f.talks.See(brief)
+		}
 		// A connection's first packets are decoded in any case: the store
 		// counts the numbers of the others from there.
 		if brief.Innermost().TCPFlags&tcpSYN != 0 {

@@ -15,7 +15,7 @@ import (
 	"vethscope/capture/filter"
 )
 
-// fileConversations are how many are told of a file.
+// fileConversations are how many are kept of a file.
 const fileConversations = 200_000
 
 // conversed is what a file tells of its conversations.
@@ -64,11 +64,6 @@ func (out *conversed) decode(ctx context.Context, file *capture.File, c *capture
 	}
 	out.passed = map[int]bool{}
 	m := capture.NewFileMatcher()
-	tell := func(rewrites []*capture.Rewrite) {
-		for _, r := range rewrites {
-			c.Tell(r)
-		}
-	}
 	for i := 0; ctx.Err() == nil; i++ {
 		rec, err := file.Record(i)
 		if errors.Is(err, io.EOF) {
@@ -79,13 +74,19 @@ func (out *conversed) decode(ctx context.Context, file *capture.File, c *capture
 		}
 		b := rec.Brief(number[rec.Point])
 		c.See(&b)
-		tell(m.Add(rec))
+		tellRewrites(c, m.Add(rec))
 		if of, ok := c.Of(&b); ok && (display == nil || display.Match(rec.Subject(false, 0))) {
 			out.passed[of.Number] = true
 		}
 	}
-	tell(m.Flush())
+	tellRewrites(c, m.Flush())
 	return nil
+}
+
+func tellRewrites(c *capture.Conversations, rewrites []*capture.Rewrite) {
+	for _, r := range rewrites {
+		c.Tell(r)
+	}
 }
 
 // shown are those to show, the most bytes first.
@@ -121,8 +122,14 @@ func readConversations(ctx context.Context, w, errs io.Writer, file *capture.Fil
 	if err != nil {
 		return err
 	}
-	shown := out.shown(f.count)
-	if f.output == "json" {
+	return printConversations(w, errs, *out, f.output, f.count)
+}
+
+// printConversations prints count of them, or all for 0, and what there was
+// besides.
+func printConversations(w, errs io.Writer, out conversed, output string, count int) error {
+	shown := out.shown(count)
+	if output == "json" {
 		enc := json.NewEncoder(w)
 		for i := range shown {
 			if err := enc.Encode(conversationJSONOf(&shown[i], out.points)); err != nil {
@@ -133,7 +140,7 @@ func readConversations(ctx context.Context, w, errs io.Writer, file *capture.Fil
 		return err
 	}
 	if n := out.counts.LetGo; n > 0 {
-		fmt.Fprintf(errs, "warning: more than %d conversations: the %d that ended first were let go\n", fileConversations, n)
+		fmt.Fprintf(errs, "warning: %d conversations were let go to make room, those that had been silent for longest\n", n)
 	}
 	if n := out.counts.Packets - out.counts.Addressed; n > 0 {
 		fmt.Fprintf(errs, "warning: %d packets have no addresses and belong to no conversation\n", n)

@@ -129,3 +129,36 @@ func follows(t *testing.T, file string, all []talk) {
 		}
 	}
 }
+
+// TestCaptureConversations: a capture tells at its end who talked with whom, with
+// the two sides of NAT linked.
+func TestCaptureConversations(t *testing.T) {
+	r := inSandbox(t, `set -e
+		vethscope create bridge web --containers 1 --subnet 172.18.0.0/24 --publish 8080:80 >/dev/null
+		vethscope serve -n web-1 80 >/dev/null 2>&1 & sleep 0.3
+		vethscope capture host:up0 web-1:eth0 --conversations --for 3s -f tcp -o json & one=$!
+		sleep 1
+		for i in 1 2 3; do vethscope get -n outside http://10.10.0.1:8080/ >/dev/null; done
+		wait $one`).must(t)
+	ends := map[int][]string{}
+	lines := bufio.NewScanner(strings.NewReader(r.out))
+	for lines.Scan() {
+		var c talk
+		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
+			t.Fatalf("%v in %s", err, lines.Text())
+		}
+		ends[c.Flow] = append(ends[c.Flow], c.Point+" "+c.B+" "+c.State)
+		if c.AB.Packets < 4 || c.BA.Packets < 3 {
+			t.Errorf("%+v", c)
+		}
+	}
+	for flow := 1; flow <= 3; flow++ {
+		slices.Sort(ends[flow])
+		if !slices.Equal(ends[flow], []string{"host:up0 10.10.0.1:8080 closed", "web-1:eth0 172.18.0.2:80 closed"}) {
+			t.Errorf("flow %d: %q in\n%s", flow, ends[flow], r.out)
+		}
+	}
+	if r := vethscope(t, "capture", "host:lo", "--conversations", "--journeys"); r.status != 2 || !oneLine(r.errout) {
+		t.Errorf("status %d, %q", r.status, r.errout)
+	}
+}
