@@ -65,6 +65,7 @@ type Headers struct {
 	Malformed  bool // it could not be decoded to the end
 	framed     bool // there is an Ethernet header
 	arp        bool
+	part       part // of a fragmented packet
 }
 
 // Key is the tuple of a packet, comparable and without pointers.
@@ -212,7 +213,7 @@ func (f *briefer) parseInto(b *Brief, data []byte, framed bool) {
 			return
 		}
 	}
-	if len(payload) > 0 {
+	if payload = h.part.fixed(payload); len(payload) > 0 {
 		b.Hash = maphash.Bytes(hashSeed, payload[:min(len(payload), hashedBytes)])
 	}
 }

@@ -24,7 +24,8 @@ func (h *Headers) ipv4(data []byte) ([]byte, bool) {
 	h.TTL, h.Protocol = data[8], data[9]
 	h.IPID, h.IPChecksum = binary.BigEndian.Uint16(data[4:]), binary.BigEndian.Uint16(data[10:])
 	missing := total - len(kept)
-	if binary.BigEndian.Uint16(data[6:])&0x3fff != 0 { // a fragment: behind its header is anything
+	if offset := binary.BigEndian.Uint16(data[6:]) & 0x3fff; offset != 0 { // a fragment: behind its header is anything
+		h.part = partOf(h.Protocol, uint32(h.IPID), offset&0x1fff == 0, kept[size:])
 		h.Payload = int32(len(kept) - size + missing)
 		return kept[size:], false
 	}
@@ -139,9 +140,11 @@ func (h *Headers) transport(b []byte, missing int) ([]byte, bool) {
 			if size == 0 {
 				return h.malformed(b)
 			}
+			header := b
 			b = b[size:]
 			h.Protocol = next
 			if !whole {
+				h.part = partOf(next, binary.BigEndian.Uint32(header[4:]), binary.BigEndian.Uint16(header[2:])&^7 == 0, b)
 				h.Payload = int32(len(b) + missing)
 				return b, false
 			}

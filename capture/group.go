@@ -108,7 +108,7 @@ func (g *group) accepts(s *sighting) bool {
 		}
 	}
 	first := g.seen[0].rec
-	return s.isError() || first == nil || s.rec == nil || samePayload(first, s.rec)
+	return s.isError() || s.Innermost().part.kind != wholePacket || first == nil || s.rec == nil || samePayload(first, s.rec)
 }
 
 // samePayload compares as much as was kept of both.

@@ -34,6 +34,7 @@ type tracker struct {
 	free     *group
 	done     []*group // complete, to be told
 	later    later
+	parts    parts
 	lone     uint64
 
 	points   []Point
@@ -77,6 +78,14 @@ func flowKey(b *Brief) (k Key, ok bool) {
 	return h.Key, h.Key.Version != 0 && !h.arp
 }
 
+// flowKey is that of the whole packet, for a part of one.
+func (m *tracker) flowKey(b *Brief) (k Key, ok bool) {
+	if h := b.Innermost(); h.part.kind != wholePacket {
+		return m.parts.key(h), true
+	}
+	return flowKey(b)
+}
+
 // answers says that the packet cannot be the first of its flow.
 func (h *Headers) answers() bool {
 	switch h.Key.Protocol {
@@ -94,7 +103,7 @@ func (h *Headers) answers() bool {
 func (m *tracker) see(s *sighting) {
 	m.expire(s.Time)
 	m.mature(m.now)
-	k, ok := flowKey(&s.Brief)
+	k, ok := m.flowKey(&s.Brief)
 	if !ok {
 		return
 	}

@@ -93,7 +93,7 @@ func (m *tracker) apply(t *translation) {
 	slices.SortStableFunc(early, func(a, b sighting) int { return cmp.Compare(a.Time, b.Time) })
 	for i := range early {
 		s := &early[i]
-		k, _ := flowKey(&s.Brief)
+		k, _ := m.flowKey(&s.Brief)
 		m.sight(s, m.flows.find(k, s.Innermost().answers() && !s.isError()))
 	}
 	m.expire(m.now)

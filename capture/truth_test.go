@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -131,6 +132,36 @@ func checkTruth(t *testing.T, rewrites []*Rewrite) {
 				}
 			}
 		}
+	}
+}
+
+// TestPartsAreRewrittenTogether: of a fragmented datagram, too, every part is
+// found again behind the NAT, although only the first has ports.
+func TestPartsAreRewrittenTogether(t *testing.T) {
+	newLab(t)
+	echoServers(t, "inside", 80)
+	points := []Point{routerUp, insidePoint}
+	s := open(t, Options{}, points...)
+	stop := follow(t, s, points...)
+	const n = 50
+	for i := range n {
+		exchange(t, dial(t, "outside", "udp", "10.10.0.1:8080"), strings.Repeat(fmt.Sprintf("%03d ", i), 1000))
+	}
+	rewrites, m := stop()
+	ways := map[string]int{}
+	for _, w := range rewrites {
+		if w.Rule != dnatRule || w.BeforeRecord.Summary.Info == "" {
+			t.Fatalf("wrong: %s", short(w))
+		}
+		before, after := w.BeforeRecord.Data[34:], w.AfterRecord.Data[34:]
+		if before[20] != after[20] || string(before[20:]) != string(after[20:]) {
+			t.Fatalf("not the same part: %s", short(w))
+		}
+		ways[fmt.Sprintf("%s %s > %s", w.Direction, w.Before.Dst, w.After.Dst)]++
+	}
+	want := map[string]int{"original 10.10.0.1 > 172.18.0.2": 3 * n, "reply 10.10.0.2 > 10.10.0.2": 3 * n}
+	if !maps.Equal(ways, want) || m.Unmatched() != 0 {
+		t.Errorf("%v, %d unmatched; want %v", ways, m.Unmatched(), want)
 	}
 }
 
