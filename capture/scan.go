@@ -40,7 +40,7 @@ func (f *File) Scan(serial uint64, most int, see func(*Record)) (next, missed ui
 		if err != nil {
 			break
 		}
-		rec = Record{Serial: serial, Point: p.from.Point, Time: p.time, Outgoing: p.outgoing, Length: p.length, Data: p.data}
+		rec = Record{Serial: serial, Point: p.from.Point, Time: p.time, Outgoing: p.outgoing, Length: p.length, Data: p.data, Comment: clean(p.comment)}
 		rec.setLink(p.from.LinkType)
 		see(&rec)
 		serial++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,4 +154,80 @@ func TestPathsAreCompleted(t *testing.T) {
 	d.sees("a-two.pcap: the file is empty")
 	d.press("o esc")
 	d.seesNot("Open /")
+}
+
+// saved are the packets of a file.
+func saved(t *testing.T, path string) (out []string) {
+	t.Helper()
+	f, err := capture.OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i := range f.Index(-1) {
+		r, err := f.Record(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprint(r.Point, " ", r.Summary.Src, " ", r.Comment))
+	}
+	return out
+}
+
+func TestPacketsAreWrittenToAFile(t *testing.T) {
+	dir := t.TempDir()
+	d := watched(t, 120, 30, "")
+	d.send(CaptureMsg{Source: d.captured(many(3000)...)})
+	write := func(name, told string) []string {
+		d.press("W")
+		d.sees(told)
+		d.typed(filepath.Join(dir, name))
+		d.press("enter")
+		d.sees("wrote ")
+		return saved(t, filepath.Join(dir, name))
+	}
+	if all := write("all.pcapng", "Write 3004 packets to"); len(all) != 3004 || all[1] != "web-1:eth0 10.10.0.2:45430 "+rewrites()[0].Comment() {
+		t.Errorf("%d packets, the second %q", len(all), all[1])
+	}
+	d.press("g space j j space")
+	if some := write("some.pcap", "Write 2 marked packets to"); len(some) != 2 {
+		t.Errorf("marked: %v", some)
+	}
+	d.press("esc /")
+	d.typed("src port 80")
+	d.press("enter")
+	want := "web-1:eth0 172.18.0.2:80 " + rewrites()[1].Comment()
+	if some := write("filtered.pcapng", "Write 1 filtered packets to"); len(some) != 1 || some[0] != want {
+		t.Errorf("filtered: %q, want %q", some, want)
+	}
+	d.press("W")
+	d.typed(filepath.Join(dir, "all.pcapng"))
+	d.press("enter")
+	d.sees("it exists; give another name")
+	d.press("esc p W") // what is let go meanwhile is told
+	d.store.first = 3000
+	d.typed(filepath.Join(dir, "late.pcapng"))
+	d.press("enter")
+	d.sees("wrote 5 packets", "2999 had been let go")
+}
+
+func TestPartOfAFileIsWritten(t *testing.T) {
+	d := looking(t, 100, 30, captureFile(t, 10))
+	d.press("/")
+	d.typed("rewritten")
+	d.press("enter W")
+	path := filepath.Join(t.TempDir(), "part.pcapng")
+	d.typed(path)
+	d.press("enter")
+	if got := saved(t, path); len(got) != 4 {
+		t.Errorf("%q", got)
+	}
+	f, err := capture.OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if c := strings.Join(f.Comments(), "|"); !strings.Contains(c, "nat.pcapng") || !strings.Contains(c, "== rules ==") {
+		t.Errorf("comments %q", c)
+	}
 }

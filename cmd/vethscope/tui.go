@@ -188,7 +188,6 @@ func (d *deliver) take(b batch) {
 
 func (d *deliver) flush() {
 	d.msg.Source, d.msg.Translations, d.msg.Stats = d.f.store, d.f.told, d.f.stats()
-	d.msg.Skipped = d.f.skipped.Load()
 	d.b.program.Send(d.msg)
 	d.msg, d.more = ui.CaptureMsg{}, false
 }

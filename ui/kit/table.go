@@ -3,6 +3,7 @@ package kit
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -249,6 +250,9 @@ func (t *Table[K, T]) Marked() []T {
 	}
 	return out
 }
+
+// Marks are the keys of the marked rows, in no order.
+func (t *Table[K, T]) Marks() []K { return slices.Collect(maps.Keys(t.marks)) }
 
 // Len is the number of rows, and of those that the filter lets through.
 func (t *Table[K, T]) Len() (all, shown int) {

@@ -57,6 +57,7 @@ type SnapshotMsg struct{ *inventory.Snapshot }
 // second.
 type CaptureMsg struct {
 	Source   Source // where the packets are; nil leaves it as it was
+	Snaplen  int    // the most that Source keeps of a packet
 	Rewrites []*capture.Rewrite
 	// Translations are what NAT made of the flows of a new Source; nil for a
 	// file's, where they are concluded.

@@ -20,6 +20,7 @@ type Capture struct {
 	visible  bool
 	start    time.Time // of the first packet
 	stats    []capture.Stats
+	snaplen  int    // the most that is kept of a packet; 0 for all
 	skipped  uint64 // packets that were let go before they were looked at for rewrites
 	notice   string
 	probe    string // what was sent to be watched
@@ -157,6 +158,8 @@ func (p *Capture) Update(msg tea.Msg) tea.Cmd {
 		return p.matchedTo(msg)
 	case recordsMsg:
 		p.fetched(msg)
+	case savedMsg:
+		return p.saved(msg)
 	case completedMsg:
 		p.completed(msg)
 	case tea.KeyMsg:
@@ -174,6 +177,7 @@ func (p *Capture) take(msg CaptureMsg) tea.Cmd {
 	}
 	var again tea.Cmd
 	if msg.Source != nil && msg.Source != p.source() {
+		p.snaplen = msg.Snaplen
 		p.packets.rows.show(msg.Source)
 		p.translations = msg.Translations
 		p.packets.Measure()
@@ -427,6 +431,12 @@ func (p *Capture) Actions() []kit.Action {
 			p.askPath("open", "", func(path string) tea.Cmd { return p.Open(path, nil) })
 			return nil
 		}},
+		{ID: "capture.save", Binding: kit.Bind("W", "write packets to a file"), Disabled: func() string {
+			if p.packets.rows.Len() == 0 {
+				return "there is no packet to write"
+			}
+			return ""
+		}, Run: p.save},
 		{ID: "capture.about", Binding: kit.Bind("A", "about the file"), Disabled: noFile, Run: p.about},
 		{ID: "capture.marked", Binding: kit.Bind("m", "next marked packet"), Run: p.nextMarked},
 	}

@@ -123,6 +123,7 @@ func (p *Capture) opened(msg fileMsg) tea.Cmd {
 	p.reset("", nil)
 	p.packets.rows.show(nil)
 	p.clear()
+	p.snaplen = 0
 	p.file = &openFile{path: msg.path, file: msg.file, source: fileSource{msg.file}}
 	p.all, p.packets.Follow, p.rewrites.Follow = true, false, false
 	p.packets.rows.show(p.file.source)
@@ -161,6 +162,9 @@ func (p *Capture) indexedTo(msg indexMsg) tea.Cmd {
 	}
 	f.packets, f.indexed, f.damage = msg.packets, msg.done, msg.damage
 	f.points, f.interfaces, f.comments = msg.facts.points, msg.facts.interfaces, msg.facts.comments
+	for _, i := range f.interfaces {
+		p.snaplen = max(p.snaplen, i.Snaplen)
+	}
 	p.stale = true
 	p.sync()
 	if !f.indexed {
