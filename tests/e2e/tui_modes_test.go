@@ -36,6 +36,18 @@ func TestTUIOverlay(t *testing.T) {
 	s.waitFor("╞═════╡")
 	s.keys("i")
 	s.waitFor("VXLAN VNI 4097", "ov-a1:eth0", "ov-b:eth0", "answered in")
+	s.keys("/", "i", "c", "m", "p", "enter") // not what the links say by themselves
+	s.waitFor("8 of 8")
+	s.keys("l") // the ladder of the ping
+	s.waitFor("◆ in a tunnel", "+ into VXLAN 4097", "− out of VXLAN 4097", "Echo (ping) reply", "packet 2 of 2, following")
+	s.keys("k", "e")
+	s.waitFor("outer packet, 148 bytes at ov-a:eth0", "inner packet, 98 bytes", "vni 4097", "14 = 50 bytes", "1500 of ov-a:eth0 − 50 = 1450",
+		"ov-a:vx-ov has MTU 1450: as it must be")
+	s.keys("v", "tab", "G")
+	s.waitFor("▸ bytes", "at 147 in Data")
+	s.keys("esc", "esc", "esc")
+	s.waitGone("in a tunnel")
+	s.keys("esc") // the filter
 	s.keys("z")
 	s.waitFor("Undo: create overlay ov?")
 	time.Sleep(500 * time.Millisecond)

@@ -78,7 +78,7 @@ func (p *encapPage) arithmetic(th *kit.Theme, r *capture.Record, w int) []string
 func (p *encapPage) mtu(r *capture.Record, inside, overhead, levels int) []kit.Fact {
 	outer := p.app.link(r.Point)
 	if outer == nil {
-		return []kit.Fact{{Label: "MTU", Value: "not known: the link that it was seen at is not there"}}
+		return []kit.Fact{{Label: "MTU", Value: fmt.Sprintf("not known, as the link is not there: of 1500 it leaves %d for IP inside", 1500-overhead)}}
 	}
 	room := outer.MTU - overhead
 	facts := []kit.Fact{{Label: "MTU", Value: fmt.Sprintf("%d of %s − %d = %d for IP inside", outer.MTU, r.Point, overhead, room)}}

@@ -91,8 +91,8 @@ func (p *ladder) View(th *kit.Theme, w, h int) string {
 		}
 		return kit.Block(append(head, "", "  "+th.Dim.Render(text)), w, h+len(head))
 	}
-	lines, cursor := p.around(&s, h)
-	p.row = max(min(p.row, h-3), 2)
+	lines, cursor, into := p.around(&s, h)
+	p.row = max(min(max(p.row, into), h-3), 2) // the packet is seen from its beginning on, if there is room
 	if p.follow {
 		p.row = h - 1
 	}
@@ -103,10 +103,12 @@ func (p *ladder) View(th *kit.Theme, w, h int) string {
 }
 
 // around are the lines of the packet under the cursor, and as many as fit onto
-// a screen of those before and behind.
-func (p *ladder) around(s *shape, h int) (lines []string, cursor int) {
+// a screen of those before and behind. The cursor's line is the one numbered
+// into of its packet's.
+func (p *ladder) around(s *shape, h int) (lines []string, cursor, into int) {
 	at := max(0, slices.Index(p.all, p.at.journey))
 	lines, cursor = p.draw(s, at)
+	into = cursor
 	for i := at - 1; i >= 0 && cursor < h; i-- {
 		before, _ := p.draw(s, i)
 		lines, cursor = append(before, lines...), cursor+len(before)
@@ -115,7 +117,7 @@ func (p *ladder) around(s *shape, h int) (lines []string, cursor int) {
 		behind, _ := p.draw(s, i)
 		lines = append(lines, behind...)
 	}
-	return lines, cursor
+	return lines, cursor, into
 }
 
 // state says whose packets these are, and whether more come.
