@@ -63,6 +63,9 @@ func (m *FileJourneys) Add(rec *Record) []*Journey {
 // Flush returns all journeys that were still waiting for further hops.
 func (m *FileJourneys) Flush() []*Journey { return m.j.Flush() }
 
+// Other is the number of packets that have no journey, as of Journeys.
+func (m *FileJourneys) Other() uint64 { return m.j.Other() }
+
 // concluder finds the translations of flows in their packets.
 type concluder struct {
 	t      *tracker

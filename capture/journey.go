@@ -102,8 +102,9 @@ const (
 // inside tunnels and outside. It is a Matcher that tells of every hop, and of
 // packets that were seen once as well. It is for one goroutine.
 type Journeys struct {
-	m    Matcher
-	sent repeats
+	m     Matcher
+	sent  repeats
+	other uint64
 }
 
 // journeyPatience is less than that of a Matcher: a journey that was seen to
@@ -138,7 +139,14 @@ func (j *Journeys) See(b *Brief) []*Journey {
 	return j.see(&sighting{Brief: *b})
 }
 
+// Other is the number of packets that have no journey, as they belong to no
+// flow: ARP, and what is not IP.
+func (j *Journeys) Other() uint64 { return j.other }
+
 func (j *Journeys) see(s *sighting) []*Journey {
+	if _, ok := flowKey(&s.Brief); !ok {
+		j.other++
+	}
 	s.repeats = j.sent.see(&s.Brief)
 	j.m.t.see(s)
 	return j.tell()

@@ -141,7 +141,7 @@ func TestLadderGoesOn(t *testing.T) {
 	d.sees("packet 6 of 6, paused", "‖ paused")
 	d.press("p")
 	d.sees("packet 8 of 8, following")
-	d.press("K")
+	d.press("shift+tab")
 	more(5)
 	d.sees("packet 7 of 10")
 	d.press("p")

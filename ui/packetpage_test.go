@@ -115,3 +115,48 @@ func TestNestedPackets(t *testing.T) {
 	d.press("v")
 	d.sees("packet at host:up0")
 }
+
+// TestOverheads: what each tunnel takes, over IPv4 and IPv6.
+func TestOverheads(t *testing.T) {
+	inner := rewrites()[0].BeforeRecord.Data
+	udp := func(port uint16, header []byte) []byte {
+		b := []byte{0xc3, 0x50, 0, 0, 0, 0, 0, 0}
+		binary.BigEndian.PutUint16(b[2:], port)
+		b = append(append(b, header...), inner...)
+		binary.BigEndian.PutUint16(b[4:], uint16(len(b)))
+		return b
+	}
+	ip4 := func(protocol byte, payload []byte) []byte {
+		b := []byte{2, 0, 0, 0, 9, 2, 2, 0, 0, 0, 9, 1, 8, 0, 0x45, 0, 0, 0, 0, 9, 0, 0, 64, protocol, 0, 0, 10, 9, 0, 1, 10, 9, 0, 2}
+		binary.BigEndian.PutUint16(b[16:], uint16(20+len(payload)))
+		return append(b, payload...)
+	}
+	ip6 := func(next byte, payload []byte) []byte {
+		b := append([]byte{2, 0, 0, 0, 9, 2, 2, 0, 0, 0, 9, 1, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, next, 64, 0xfd, 0xaa}, make([]byte, 30)...)
+		binary.BigEndian.PutUint16(b[18:], uint16(len(payload)))
+		b[37], b[38], b[39], b[53] = 1, 0xfd, 0xaa, 2
+		return append(b, payload...)
+	}
+	vxlan := []byte{8, 0, 0, 0, 0, 0x10, 1, 0}
+	for name, tt := range map[string]struct {
+		data []byte
+		want []string
+	}{
+		"vxlan over IPv4": {ip4(17, udp(4789, vxlan)), []string{"IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14 = 50 bytes", "1500 of host:up0 − 50 = 1450", "50 + 20 = 70 bytes: 1500 − 70 = 1430"}},
+		"vxlan over IPv6": {ip6(17, udp(4789, vxlan)), []string{"IPv6 40 + UDP 8 + VXLAN 8 + inner Ethernet 14 = 70 bytes", "1500 of host:up0 − 70 = 1430"}},
+		"geneve": {ip4(17, udp(6081, []byte{1, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 0})),
+			[]string{"network 42", "options_length 4", "IPv4 20 + UDP 8 + GENEVE 12 + inner Ethernet 14 = 54 bytes", "1500 of host:up0 − 54 = 1446"}},
+		"gre":  {ip4(47, append([]byte{0, 0, 0x65, 0x58}, inner...)), []string{"no further fields", "IPv4 20 + GRE 4 + inner Ethernet 14 = 38 bytes", "− 38 = 1462"}},
+		"ipip": {ip4(4, inner[14:]), []string{"IPv4 20 = 20 bytes", "1500 of host:up0 − 20 = 1480"}},
+	} {
+		d := watched(t, 110, 45, "")
+		r := &capture.Record{Point: capture.Point{NS: "host", Link: "up0"}, Time: noon, Length: len(tt.data), Data: tt.data}
+		capture.Decode(r)
+		d.send(CaptureMsg{Source: d.captured(r)})
+		d.press("G e")
+		t.Run(name, func(t *testing.T) {
+			d.t = t
+			d.sees(append(tt.want, "outer packet", "inner packet", "it fits")...)
+		})
+	}
+}

@@ -201,6 +201,9 @@ func runCapture(cmd *cobra.Command, points []capture.Point, flags captureFlags) 
 	}
 	err = errors.Join(err, w.Flush())
 	tellStats(cmd.ErrOrStderr(), f.stats())
+	if f.journeys != nil {
+		tellOther(cmd.ErrOrStderr(), f.journeys.Other())
+	}
 	if n := f.skipped.Load(); n > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d packets skipped: they came faster than they were shown\n", n)
 	}

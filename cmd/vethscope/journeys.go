@@ -66,6 +66,13 @@ func (p *journeyPrinter) text(j *capture.Journey) string {
 	return b.String()
 }
 
+// tellOther says how many packets have no journey.
+func tellOther(w io.Writer, n uint64) {
+	if n > 0 {
+		fmt.Fprintf(w, "%d packets belong to no flow, as ARP does, and have no journey\n", n)
+	}
+}
+
 // repeatText says how a packet repeats an earlier one.
 func repeatText(j *capture.Journey) string {
 	text := map[string]string{

@@ -74,7 +74,7 @@ func newReadCmd() *cobra.Command {
 			case f.follow != "":
 				err = readFollow(cmd.Context(), w, cmd.ErrOrStderr(), file, f)
 			case f.journeys:
-				err = readJourneys(cmd.Context(), w, file, display, f)
+				err = readJourneys(cmd.Context(), w, cmd.ErrOrStderr(), file, display, f)
 			default:
 				err = readPackets(cmd.Context(), w, file, display, f)
 			}
@@ -127,7 +127,7 @@ func readPackets(ctx context.Context, w io.Writer, file *capture.File, display *
 }
 
 // readJourneys prints journeys as they are complete.
-func readJourneys(ctx context.Context, w io.Writer, file *capture.File, display *filter.Display, f readFlags) error {
+func readJourneys(ctx context.Context, w, errw io.Writer, file *capture.File, display *filter.Display, f readFlags) error {
 	out := &journeyPrinter{w: w, json: f.output == "json"}
 	more := func() bool { return out.err == nil && (f.count == 0 || out.count < f.count) }
 	print := func(journeys []*capture.Journey) {
@@ -152,6 +152,9 @@ func readJourneys(ctx context.Context, w io.Writer, file *capture.File, display 
 		print(m.Add(rec))
 	}
 	print(m.Flush())
+	if f.filter == "" && f.count == 0 { // otherwise nobody asked for all
+		tellOther(errw, m.Other())
+	}
 	if out.err != nil {
 		return fmt.Errorf("read: %w", out.err)
 	}

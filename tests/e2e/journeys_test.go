@@ -72,6 +72,7 @@ func TestReadJourneys(t *testing.T) {
 		wait $one $two
 		kill $serving
 		for f in red web; do vethscope read $f.pcapng --journeys -o json >$f.file; vethscope read $f.pcapng --journeys >$f.text; done
+		vethscope read red.pcapng --journeys 2>&1 >/dev/null | grep 'packets belong to no flow, as ARP does'
 		vethscope read red.pcapng --journeys -f 'icmp and vni 4097' -c 1 >some.text`).must(t)
 	for _, name := range []string{"red", "web"} {
 		live, file := journeysOf(t, filepath.Join(dir, name+".live")), journeysOf(t, filepath.Join(dir, name+".file"))

@@ -334,8 +334,8 @@ func (p *ladder) Actions() []kit.Action {
 	list := []kit.Action{
 		{ID: "capture.bytes", Binding: kit.Bind("v", "headers and bytes"), Bar: 10, Disabled: none, Run: p.fetch(false)},
 		{ID: "capture.encap", Binding: kit.Bind("e", "packets within the packet"), Bar: 11, Disabled: carries, Run: p.fetch(true)},
-		{ID: "ladder.next", Binding: kit.Bind("J", "next packet", "J", "tab"), Bar: 12, Run: p.leap(1)},
-		{ID: "ladder.previous", Binding: kit.Bind("K", "packet before", "K", "shift+tab"), Run: p.leap(-1)},
+		{ID: "ladder.next", Binding: kit.Bind("tab", "next packet"), Bar: 12, Run: p.leap(1)},
+		{ID: "ladder.previous", Binding: kit.Bind("shift+tab", "packet before"), Run: p.leap(-1)},
 		{ID: "capture.pause", Binding: kit.Bind("p", "pause or follow"), Bar: 14, Run: p.pause},
 		{ID: "capture.time", Binding: kit.Bind("T", "time of day or since the first"), Run: func() tea.Cmd {
 			p.absolute = !p.absolute
