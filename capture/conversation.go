@@ -78,8 +78,8 @@ type Traffic struct {
 	Bytes   uint64 // on the wire, headers included
 	// PacketRate and ByteRate are per second, over the last second or two.
 	PacketRate, ByteRate float64
-	// Again is how many TCP segments brought nothing that had not been seen
-	// before: retransmissions and duplicates.
+	// Again is how many TCP segments brought bytes that had been seen before:
+	// retransmissions and duplicates.
 	Again uint64
 	// Late is how many TCP segments came behind such that followed them: out of
 	// order, or sent again after they were lost before the point.

@@ -86,7 +86,7 @@ func (t *tcpTalk) state() TCPState {
 }
 
 // tcpOrder tells the segments of one direction at one point apart: those that go
-// on, those that fill a hole, and those that bring nothing new.
+// on, those that fill a hole, and those that bring what was seen before.
 type tcpOrder struct {
 	next        uint32     // the number that is expected
 	begun       bool       // next is known
@@ -126,8 +126,9 @@ func (o *tcpOrder) segment(h *Headers) {
 		if length != 1 || h.TCPSeq+1 != o.next || h.TCPFlags&(flagSYN|flagFIN) != 0 {
 			o.again++ // not a keep-alive, which sends the last byte again (RFC 9293, section 3.8.4)
 		}
-	default:
-		o.next = end // some of it is new
+	default: // some of it is new
+		o.next = end
+		o.again++
 	}
 }
 

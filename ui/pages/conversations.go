@@ -30,7 +30,7 @@ func newConversations(app *App, from *Capture) *conversations {
 	p := &conversations{app: app, from: from}
 	type row = capture.Conversation
 	number := func(title string, text func(row) string, value func(row) float64, priority int) kit.Column[row] {
-		return kit.Column[row]{Title: title, Cell: text, Right: true, Priority: priority,
+		return kit.Column[row]{Title: title, Cell: text, Right: true, Priority: priority, Min: 7, // which stays as the numbers change
 			Compare: func(a, b row) int { return cmp.Compare(value(a), value(b)) }}
 	}
 	size := func(title string, value func(row) uint64, priority int) kit.Column[row] {
