@@ -11,12 +11,18 @@ import (
 	"vethscope/ops/steps"
 )
 
-// mayChange refuses a change to the real machine that was not asked for.
+// mayChange refuses a change to the real machine that was not asked for, or that
+// cannot be.
 func (g *global) mayChange() error {
-	if g.host || sandbox.Inside() {
+	switch {
+	case sandbox.Inside():
 		return nil
+	case !g.host:
+		return refusedError{errors.New("this would change the machine itself: run it inside `vethscope sandbox`, or say --host")}
+	case !canChange():
+		return refusedError{errors.New("changes to the machine need CAP_NET_ADMIN: run it as root, or without --host inside `vethscope sandbox`")}
 	}
-	return refusedError{errors.New("this would change the machine itself: run it inside `vethscope sandbox`, or say --host")}
+	return nil
 }
 
 // journal is that of the world that the process is in: a sandbox has a /run of

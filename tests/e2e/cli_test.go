@@ -292,7 +292,10 @@ func TestUnprivilegedHost(t *testing.T) {
 	if r := nobody("capture", "host:lo"); r.status != 3 || !oneLine(r.errout) {
 		t.Errorf("capture: status %d, %q; want 3 and one line", r.status, r.errout)
 	}
-	if r := nobody("create", "bridge", "web", "--subnet", "172.31.250.0/24", "--host"); r.status != 3 || !oneLine(r.errout) {
-		t.Errorf("create --host: status %d, %q; want 3 and one line", r.status, r.errout)
+	for _, line := range []string{"create bridge web --subnet 172.31.250.0/24", "sysctl set net.ipv4.ip_forward=1", "apply bridge", "clean", "undo"} {
+		r := nobody(append(strings.Fields(line), "--host")...)
+		if r.status != 3 || r.out != "" || !oneLine(r.errout) || !strings.Contains(r.errout, "CAP_NET_ADMIN") || !strings.Contains(r.errout, "vethscope sandbox") {
+			t.Errorf("%s --host: status %d, %q, %q; want 3 and one line that says what to do", line, r.status, r.out, r.errout)
+		}
 	}
 }
