@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +21,7 @@ func newSandboxCmd(g *global) *cobra.Command {
 		Example: "  vethscope sandbox\n" +
 			"  vethscope sandbox -- sh -c 'vethscope create bridge web --containers 2 --subnet 172.18.0.0/24; ip -br link'",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return inSandbox(cmd.Context(), sandbox.Options{Args: args, Empty: empty, Env: withOurselves(os.Environ())})
+			return inSandbox(cmd.Context(), sandbox.Options{Args: args, Empty: empty})
 		},
 	}
 	cmd.Flags().BoolVar(&empty, "empty", false, "without uplink: a bare network namespace")
@@ -30,19 +29,10 @@ func newSandboxCmd(g *global) *cobra.Command {
 	return cmd
 }
 
-// withOurselves puts the directory of this program on the PATH, so that it can
-// be called by name inside, also when `go run` started it.
-func withOurselves(env []string) []string {
-	exe, err := os.Executable()
-	if err != nil || filepath.Base(exe) != "vethscope" {
-		return env
-	}
-	return append(env, "PATH="+filepath.Dir(exe)+":"+os.Getenv("PATH")) // the last one counts
-}
-
-// inSandbox runs a command in a fresh sandbox on our own standard streams. Its
-// exit status becomes ours.
+// inSandbox runs a command in a fresh sandbox on our own standard streams, where
+// this program can be called by name. Its exit status becomes ours.
 func inSandbox(ctx context.Context, o sandbox.Options) error {
+	o.Env = append(os.Environ(), "PATH="+sandbox.BinDir+":"+os.Getenv("PATH")) // the last one counts
 	o.Stdin, o.Stdout, o.Stderr = os.Stdin, os.Stdout, os.Stderr
 	// Run passes signals on itself, and waits for what they lead to.
 	code, err := sandbox.Run(context.WithoutCancel(ctx), o)

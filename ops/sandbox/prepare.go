@@ -24,6 +24,7 @@ func prepare(cfg config) (warnings []string, err error) {
 		{opMountProc, func() error { return mountProc(cfg.SharePID) }},
 		{opMountRun, mountRun},
 		{"write " + markerPath, writeMarker},
+		{"link " + BinDir, linkOurselves},
 		{"bring up lo", bringUpLo},
 	}
 	for _, s := range steps {
@@ -85,6 +86,21 @@ func writeMarker() error {
 		return err
 	}
 	return os.WriteFile(markerPath, data, 0o444)
+}
+
+// BinDir is a directory of every sandbox that holds the program under the name of
+// vethscope, whatever its file is called. It is for the PATH of who lives there.
+const BinDir = "/run/vethscope/bin"
+
+func linkOurselves() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(BinDir, 0o755); err != nil {
+		return err
+	}
+	return os.Symlink(exe, filepath.Join(BinDir, "vethscope"))
 }
 
 func bringUpLo() error {

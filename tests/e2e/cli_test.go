@@ -41,6 +41,20 @@ func TestSandboxStatus(t *testing.T) {
 	}
 }
 
+// TestByNameInside: whatever its file is called, and wherever it lies, the program
+// is on the PATH inside.
+func TestByNameInside(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "vethscope-linux-amd64")
+	if err := os.Link(binary, other); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(other, "sandbox", "--", "sh", "-c", "vethscope create none n && vethscope exec n -- vethscope ls links && vethscope sandbox -- vethscope ls namespaces")
+	cmd.Env = append(os.Environ(), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+	if r := command(t, cmd).must(t); !strings.Contains(r.out, "loopback") || !strings.Contains(r.out, "outside") {
+		t.Errorf("said\n%s", r.out)
+	}
+}
+
 // TestChangesNeedHost: outside of a sandbox nothing is changed unasked.
 func TestChangesNeedHost(t *testing.T) {
 	before := hostState(t)
