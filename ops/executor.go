@@ -63,41 +63,52 @@ func (x *Executor) Run(ctx context.Context, p *Plan) error {
 	}
 	ctx, running := withRunning(ctx)
 	defer running.close()
-	for i, s := range p.Steps {
-		if touched, err := x.do(ctx, p, r, i, s); err != nil {
+	for i := 0; i < len(p.Steps); {
+		group := batch(p.Steps[i:])
+		if at, touched, err := x.do(ctx, p, r, running, i, group); err != nil {
 			running.close()
-			x.tell(p, i, PhaseFailed, err)
-			return errors.Join(&StepError{p.Title, s, err}, x.unwind(ctx, p, r, upTo(i+touched)))
+			x.tell(p, i+at, PhaseFailed, err)
+			return errors.Join(&StepError{p.Title, group[at], err}, x.unwind(ctx, p, r, upTo(i+touched)))
 		}
-		running.done(s)
+		i += len(group)
 	}
 	if err := r.write(line{Event: "end"}); err != nil {
+		running.close()
 		return errors.Join(fmt.Errorf("%s: %w", p.Title, err), x.unwind(ctx, p, r, upTo(len(p.Steps))))
 	}
 	return r.close()
 }
 
-// do makes one step true. touched is 1 when the kernel may have been changed.
-func (x *Executor) do(ctx context.Context, p *Plan, r *record, i int, s Step) (touched int, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
+// do makes the steps of a group true, which begins with step i of p. After a
+// failure at is the step of the group that failed, and touched how many of its
+// steps may have changed the kernel.
+func (x *Executor) do(ctx context.Context, p *Plan, r *record, running *running, i int, group []Step) (at, touched int, err error) {
+	for k, s := range group {
+		if err := ctx.Err(); err != nil {
+			return k, 0, err
+		}
+		x.tell(p, i+k, PhaseCheck, nil)
+		if err := s.Check(ctx); err != nil {
+			return k, 0, err
+		}
+		running.makes(s) // or all fails
 	}
-	x.tell(p, i, PhaseCheck, nil)
-	if err := s.Check(ctx); err != nil {
-		return 0, err
+	if err := r.steps("do", i, group...); err != nil {
+		return 0, 0, err
 	}
-	if err := r.step("do", i, s); err != nil {
-		return 0, err
+	for k := range group {
+		x.tell(p, i+k, PhaseDo, nil)
 	}
-	x.tell(p, i, PhaseDo, nil)
-	if err := s.Do(ctx); err != nil {
-		return 1, err
+	if at, err := doAll(ctx, group); err != nil {
+		return at, len(group), err
 	}
-	if err := r.step("done", i, s); err != nil {
-		return 1, err
+	if err := r.steps("done", i, group...); err != nil {
+		return 0, len(group), err
 	}
-	x.tell(p, i, PhaseDone, nil)
-	return 1, nil
+	for k := range group {
+		x.tell(p, i+k, PhaseDone, nil)
+	}
+	return 0, len(group), nil
 }
 
 // upTo is 0, 1, … n-1.
@@ -132,7 +143,7 @@ func (x *Executor) undoStep(ctx context.Context, p *Plan, s Step) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.step("amend", last.index, last.step), r.close())
+	return errors.Join(r.steps("amend", last.index, last.step), r.close())
 }
 
 // sharer is a step of another plan, and where its journal has it.

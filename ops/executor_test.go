@@ -220,6 +220,29 @@ func TestTornLine(t *testing.T) {
 	}
 }
 
+// TestTornLineAndFailedUndo: what is written after a torn line does not join it.
+func TestTornLineAndFailedUndo(t *testing.T) {
+	x := newExecutor(t)
+	if err := x.Run(t.Context(), plan("net", &fake{Name: "a", Fail: "undo"}, &fake{Name: "b"})); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(x.Journal.dir, "*.jsonl"))
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(files[0], data[:len(data)-3], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Undo(t.Context(), ""); err == nil {
+		t.Fatal("the failed undo was not told")
+	}
+	entries, err := x.Journal.Entries()
+	if err != nil || len(entries) != 1 || !slices.Equal(entries[0].numbers, []int{0}) {
+		t.Errorf("journal has %+v, %v; want step 0", entries, err)
+	}
+}
+
 func TestDamagedJournal(t *testing.T) {
 	x := newExecutor(t)
 	if err := os.MkdirAll(x.Journal.dir, 0o700); err != nil {

@@ -207,7 +207,8 @@ func (j *Journal) replay(e *Entry, steps map[int]line, l line) (*Entry, error) {
 type record struct {
 	f    *os.File
 	path string
-	last line // with a step
+	size int64          // of the file
+	last map[int][]byte // the steps as they were last written, by number
 }
 
 // begin makes the file of p; it must not exist yet.
@@ -216,7 +217,7 @@ func (j *Journal) begin(p *Plan, now time.Time) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &record{f: f, path: f.Name()}
+	r := &record{f: f, path: f.Name(), last: map[int][]byte{}}
 	h := &header{ID: p.ID, Title: p.Title, Name: p.Name, On: p.On, With: p.With, Mode: p.Mode, Time: now, Made: p.Made, Lab: p.Lab}
 	if p.Settings != nil {
 		if h.Settings, err = json.Marshal(p.Settings); err != nil {
@@ -229,29 +230,46 @@ func (j *Journal) begin(p *Plan, now time.Time) (*record, error) {
 	return r, nil
 }
 
-// reopen opens the file of an entry to write on.
+// reopen opens the file of an entry to write on, without what a crash left of a
+// last line: the next one must not join it.
 func (j *Journal) reopen(id string) (*record, error) {
+	data, err := os.ReadFile(j.path(id))
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(j.path(id), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &record{f: f, path: f.Name()}, nil
+	size := int64(bytes.LastIndexByte(data, '\n') + 1)
+	if err := f.Truncate(size); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal entry %s: %w", id, err), f.Close())
+	}
+	return &record{f: f, path: f.Name(), size: size, last: map[int][]byte{}}, nil
 }
 
-// step writes a line about a step, with the step itself unless the line before
-// has just that.
-func (r *record) step(event string, index int, s Step) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("journal %s: %w", s.Kind(), err)
+// steps writes a line about each of several steps, of which index is the number of
+// the first: with the step itself unless the last such line about it has just that.
+// All are synced at once.
+func (r *record) steps(event string, index int, list ...Step) error {
+	var text []byte
+	for k, s := range list {
+		data, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("journal %s: %w", s.Kind(), err)
+		}
+		// By hand: encoding/json would read through all of data once more.
+		text = fmt.Appendf(text, `{"event":%q`, event)
+		if index+k != 0 {
+			text = fmt.Appendf(text, `,"index":%d`, index+k)
+		}
+		if event != "undone" && !bytes.Equal(r.last[index+k], data) {
+			text = fmt.Appendf(text, `,"kind":%q,"step":%s`, s.Kind(), data)
+			r.last[index+k] = data
+		}
+		text = append(text, "}\n"...)
 	}
-	l := line{Event: event, Index: index, Kind: s.Kind(), Step: data}
-	if same := r.last.Index == index && bytes.Equal(r.last.Step, data); same || event == "undone" {
-		l.Kind, l.Step = "", nil
-	} else {
-		r.last = l
-	}
-	return r.write(l)
+	return r.append(text)
 }
 
 // write appends l whole and synced, or leaves the file as it was.
@@ -260,14 +278,15 @@ func (r *record) write(l line) error {
 	if err != nil {
 		return err
 	}
-	at, err := r.f.Seek(0, 2)
-	if err != nil {
-		return err
-	}
-	if _, err := r.f.Write(append(data, '\n')); err != nil {
+	return r.append(append(data, '\n'))
+}
+
+func (r *record) append(text []byte) error {
+	if _, err := r.f.Write(text); err != nil {
 		// A full disk may have taken half a line; a later line must not join it.
-		return fmt.Errorf("write journal: %w", errors.Join(err, r.f.Truncate(at)))
+		return fmt.Errorf("write journal: %w", errors.Join(err, r.f.Truncate(r.size)))
 	}
+	r.size += int64(len(text))
 	if err := r.f.Sync(); err != nil {
 		return fmt.Errorf("sync journal: %w", err)
 	}

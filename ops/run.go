@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// running is what lasts for as long as a plan runs. Its steps find it in their
-// context.
+// running is what lasts for as long as a plan runs, or is taken back. Its steps find
+// it in their context.
 type running struct {
 	made map[string]bool
 	kept map[any]io.Closer
@@ -19,8 +19,8 @@ func withRunning(ctx context.Context) (context.Context, *running) {
 	return context.WithValue(ctx, runningKey{}, r), r
 }
 
-// done notes what a step has made.
-func (r *running) done(s Step) {
+// makes notes what a step makes.
+func (r *running) makes(s Step) {
 	if m, ok := s.(Maker); ok {
 		for _, what := range m.Makes() {
 			r.made[what] = true
@@ -44,15 +44,16 @@ func JustMade(ctx context.Context, words ...string) bool {
 	return false
 }
 
-// maxKept bounds what a plan keeps open. Its steps mostly go from one namespace
-// to the next and do not come back.
-const maxKept = 4
+// maxKept bounds what a plan keeps open: with so many namespaces at least half of
+// the files that a process may commonly open are left.
+const maxKept = 500
 
 // Kept returns what open opens or, where an earlier step of the plan that runs
 // under ctx did so with the same key, what that opened. The caller calls release
 // with its own error when it has done: after a failure, and outside of a plan,
 // that closes it; otherwise it is closed with the end of the plan at the latest.
-// The Dos and Checks of a plan share what is kept; an Undo must not use it.
+// The Dos and Checks of a plan share what is kept, and so do its Undos, which get
+// nothing of theirs. An Undo must not keep what holds a namespace that goes away.
 func Kept[T io.Closer](ctx context.Context, key any, open func() (T, error)) (v T, release func(error), err error) {
 	r, ok := ctx.Value(runningKey{}).(*running)
 	if ok && r.kept[key] != nil {
@@ -63,16 +64,30 @@ func Kept[T io.Closer](ctx context.Context, key any, open func() (T, error)) (v 
 	if !ok {
 		return v, func(error) { v.Close() }, nil
 	}
-	if len(r.kept) >= maxKept && r.kept[key] == nil {
-		r.close()
-	}
-	r.kept[key] = v
+	r.keep(key, v)
 	return v, func(err error) {
 		if err != nil {
 			v.Close()
 			delete(r.kept, key)
 		}
 	}, nil
+}
+
+// Keep lets the steps of the plan that runs under ctx have v by Kept, which may have
+// nothing under that key yet. Outside of a plan it closes v.
+func Keep(ctx context.Context, key any, v io.Closer) {
+	if r, ok := ctx.Value(runningKey{}).(*running); ok {
+		r.keep(key, v)
+	} else {
+		v.Close()
+	}
+}
+
+func (r *running) keep(key any, v io.Closer) {
+	if len(r.kept) >= maxKept && r.kept[key] == nil {
+		r.close()
+	}
+	r.kept[key] = v
 }
 
 // close closes all that is kept: an open socket would keep its namespace alive.

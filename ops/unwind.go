@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 )
 
 // Maker is a Step that makes something which other steps work on, and whose Undo
@@ -24,17 +23,6 @@ type Inner interface {
 	Within() []string
 }
 
-// Parallel is a Step whose Undo may run at the same time as those of its
-// neighbours. It is for those that mostly wait for the kernel.
-type Parallel interface {
-	Step
-	// Parallel is the same word for steps that may be undone together.
-	Parallel() string
-}
-
-// maxParallel bounds how many threads wait in the kernel at once.
-const maxParallel = 64
-
 // unwinding takes back the first steps of a plan.
 type unwinding struct {
 	*Executor
@@ -51,6 +39,8 @@ type unwinding struct {
 func (x *Executor) unwind(ctx context.Context, p *Plan, r *record, numbers []int) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
+	ctx, running := withRunning(ctx)
+	defer running.close()
 	u := unwinding{x, p, r, numbers, map[int][]int{}}
 	var failed []error
 	var gone []int
@@ -73,7 +63,7 @@ func (x *Executor) unwind(ctx context.Context, p *Plan, r *record, numbers []int
 		return r.remove()
 	}
 	for _, i := range gone {
-		_ = r.step("undone", numbers[i], p.Steps[i])
+		_ = r.steps("undone", numbers[i], p.Steps[i])
 	}
 	return errors.Join(errors.Join(failed...), r.close())
 }
@@ -81,12 +71,12 @@ func (x *Executor) unwind(ctx context.Context, p *Plan, r *record, numbers []int
 // undone notes that step i is taken back. If that cannot be written the step is
 // undone once more later, which Undo allows.
 func (u *unwinding) undone(i int) {
-	_ = u.record.step("undone", u.numbers[i], u.plan.Steps[i])
+	_ = u.record.steps("undone", u.numbers[i], u.plan.Steps[i])
 	u.tell(u.plan, i, PhaseUndone, nil)
 }
 
 // groups are the numbers of the steps to undo, in that order; those of one group
-// may be undone at the same time. Steps that are gone with another are left out,
+// can be undone together. Steps that are gone with another are left out,
 // and listed in inner.
 func (u *unwinding) groups() [][]int {
 	owners := u.owners()
@@ -96,7 +86,7 @@ func (u *unwinding) groups() [][]int {
 			u.inner[owner] = append(u.inner[owner], i)
 			continue
 		}
-		if last := len(groups) - 1; last >= 0 && u.parallel(i, groups[last][0]) {
+		if last := len(groups) - 1; last >= 0 && u.together(i, groups[last][0]) {
 			groups[last] = append(groups[last], i)
 		} else {
 			groups = append(groups, []int{i})
@@ -126,31 +116,22 @@ func (u *unwinding) owners() map[int]int {
 	return owners
 }
 
-func (u *unwinding) parallel(i, j int) bool {
-	a, ok := u.plan.Steps[i].(Parallel)
-	b, too := u.plan.Steps[j].(Parallel)
-	return ok && too && a.Parallel() == b.Parallel()
+// together says whether steps i and j can be undone together.
+func (u *unwinding) together(i, j int) bool {
+	a, ok := u.plan.Steps[i].(BatchUndoer)
+	b, too := u.plan.Steps[j].(BatchUndoer)
+	return ok && too && a.UndoBatch() == b.UndoBatch()
 }
 
 // undo undoes the steps of a group and returns their errors in the same order.
 func (u *unwinding) undo(ctx context.Context, group []int) []error {
-	errs := make([]error, len(group))
-	for _, i := range group {
-		u.tell(u.plan, i, PhaseUndo, nil)
-	}
-	if len(group) == 1 {
-		errs[0] = u.undoStep(ctx, u.plan, u.plan.Steps[group[0]])
-		return errs
-	}
-	var wg sync.WaitGroup
-	free := make(chan struct{}, maxParallel)
+	steps := make([]Step, len(group))
 	for k, i := range group {
-		free <- struct{}{}
-		wg.Go(func() {
-			errs[k] = u.undoStep(ctx, u.plan, u.plan.Steps[i])
-			<-free
-		})
+		u.tell(u.plan, i, PhaseUndo, nil)
+		steps[k] = u.plan.Steps[i]
 	}
-	wg.Wait()
-	return errs
+	if len(steps) == 1 {
+		return []error{u.undoStep(ctx, u.plan, steps[0])}
+	}
+	return steps[0].(BatchUndoer).UndoAll(ctx, steps)
 }

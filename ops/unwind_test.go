@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
-	"time"
 )
 
 // box is a fake that other steps can lie in.
@@ -77,35 +75,78 @@ func TestInnerOfFailedMaker(t *testing.T) {
 	}
 }
 
-// waiter is a fake whose Undo waits until all have begun theirs.
-type waiter struct {
-	fake
-	all *sync.WaitGroup
-}
+// several is a fake that is done and undone together with its neighbours.
+type several struct{ fake }
 
-func (w *waiter) Parallel() string { return "wait" }
+func (s *several) Batch() string     { return "several" }
+func (s *several) UndoBatch() string { return "several" }
 
-func (w *waiter) Undo(context.Context) error {
-	w.all.Done()
-	met := make(chan struct{})
-	go func() { w.all.Wait(); close(met) }()
-	select {
-	case <-met:
-		return nil
-	case <-time.After(10 * time.Second):
-		return errors.New("the others were not undone at the same time")
+func (s *several) DoAll(ctx context.Context, steps []Step) (int, error) {
+	world.log = append(world.log, fmt.Sprint("together ", len(steps)))
+	for i, step := range steps {
+		if err := step.Do(ctx); err != nil {
+			return i, err
+		}
 	}
+	return 0, nil
 }
 
-func TestParallelUndo(t *testing.T) {
+func (s *several) UndoAll(ctx context.Context, steps []Step) []error {
+	world.log = append(world.log, fmt.Sprint("undo together ", len(steps)))
+	errs := make([]error, len(steps))
+	for i, step := range steps {
+		errs[i] = step.Undo(ctx)
+	}
+	return errs
+}
+
+// TestBatch: neighbours are done together, and undone together, last first; the
+// observer hears of each.
+func TestBatch(t *testing.T) {
 	x := newExecutor(t)
-	var all sync.WaitGroup
-	var steps []Step
-	for i := range 5 {
-		all.Add(1)
-		steps = append(steps, &waiter{fake{Name: fmt.Sprint(i)}, &all})
+	var heard []string
+	x.Observe = func(p Progress) { heard = append(heard, fmt.Sprint(p.Index, " ", p.Phase)) }
+	p := plan("net", &fake{Name: "z"}, &several{fake: fake{Name: "a"}}, &several{fake: fake{Name: "b"}}, &fake{Name: "y"}, &several{fake: fake{Name: "c"}})
+	if err := x.Run(t.Context(), p); err != nil {
+		t.Fatal(err)
 	}
-	p := plan("net", steps...)
+	if want := []string{"do z", "together 2", "do a", "do b", "do y", "do c"}; !slices.Equal(world.log, want) {
+		t.Errorf("log %v, want %v", world.log, want)
+	}
+	if want := []string{"1 check", "2 check", "1 do", "2 do", "1 done", "2 done"}; !slices.Equal(heard[3:9], want) {
+		t.Errorf("heard %v, want %v", heard[3:9], want)
+	}
+	r, err := x.Journal.reopen(p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	world.log = nil
+	if err := x.unwind(t.Context(), p, r, upTo(5)); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"undo c", "undo y", "undo together 2", "undo b", "undo a", "undo z"}; !slices.Equal(world.log, want) {
+		t.Errorf("log %v, want %v", world.log, want)
+	}
+}
+
+// TestBatchFails: the error names the step at fault, wherever in the batch it is,
+// and nothing of the batch stays; what cannot be undone stays in the journal.
+func TestBatchFails(t *testing.T) {
+	for _, how := range []string{"check", "do", "half"} {
+		x := newExecutor(t)
+		err := x.Run(t.Context(), plan("net", &fake{Name: "z"}, &several{fake: fake{Name: "a"}},
+			&several{fake: fake{Name: "b", Fail: how}}, &several{fake: fake{Name: "c"}}))
+		var failed *StepError
+		if !errors.As(err, &failed) || failed.Step.(*several).Name != "b" {
+			t.Errorf("%s: error %v does not name step b", how, err)
+		}
+		if len(world.have) != 0 {
+			t.Errorf("%s: left %v", how, world.have)
+		}
+		noFiles(t, x.Journal)
+	}
+	x := newExecutor(t)
+	p := plan("net", &several{fake: fake{Name: "a"}}, &several{fake: fake{Name: "b", Fail: "undo"}})
 	if err := x.Run(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +154,12 @@ func TestParallelUndo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.unwind(t.Context(), p, r, upTo(5)); err != nil {
-		t.Error(err)
+	if err := x.unwind(t.Context(), p, r, upTo(2)); err == nil {
+		t.Error("the failure was not told")
+	}
+	left, err := x.Journal.Entries()
+	if err != nil || len(left) != 1 || !slices.Equal(left[0].numbers, []int{1}) {
+		t.Errorf("journal keeps %+v, %v; want step 1", left, err)
 	}
 }
 
@@ -171,6 +216,16 @@ func TestKept(t *testing.T) {
 	want("too many", 2+maxKept+1, 2+maxKept)
 	r.close()
 	want("at the end", 2+maxKept+1, 2+maxKept+1)
+	given := &closer{}
+	Keep(ctx, "given", given)
+	get(ctx, "given", nil)
+	want("given", 2+maxKept+1, 2+maxKept+1)
+	if r.close(); given.closed != 1 {
+		t.Errorf("what was given was closed %d times", given.closed)
+	}
+	if Keep(t.Context(), "given", given); given.closed != 2 {
+		t.Error("given without a plan, and not closed")
+	}
 	_, _, err := Kept(ctx, "b", func() (*closer, error) { return nil, errors.New("cannot") })
 	if err == nil || len(r.kept) != 0 {
 		t.Errorf("failed to open: %v, kept %v", err, r.kept)

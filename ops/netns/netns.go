@@ -140,7 +140,11 @@ func CheckName(name string) error {
 
 // Create makes an empty namespace called name, as `ip netns add` does, and
 // returns its inode. It fails with fs.ErrExist when the name is taken.
-func Create(name string) (uint64, error) {
+func Create(name string) (uint64, error) { return CreateWith(name, nil) }
+
+// CreateWith is Create that runs inside in the new namespace, as Do would. If that
+// fails, the namespace does not stay.
+func CreateWith(name string, inside func() error) (uint64, error) {
 	if err := CheckName(name); err != nil {
 		return 0, err
 	}
@@ -159,6 +163,11 @@ func Create(name string) (uint64, error) {
 		}
 		if err := unix.Mount(Self, path, "", unix.MS_BIND, ""); err != nil {
 			return errors.Join(fmt.Errorf("bind network namespace to %s: %w", path, err), back())
+		}
+		if inside != nil {
+			if err := inside(); err != nil {
+				return errors.Join(err, back())
+			}
 		}
 		return back()
 	})

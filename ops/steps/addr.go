@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"vethscope/ops"
@@ -30,12 +31,23 @@ func (s *AddrAdd) Shell() string {
 	return line
 }
 
-func (s *AddrAdd) netlinkAddr() *netlink.Addr {
-	a := &netlink.Addr{IPNet: ipNet(s.Addr)}
-	if s.Addr.Addr().Is6() {
-		a.Flags = unix.IFA_F_NODAD
+// message describes the address on the link with the given index.
+func (s *AddrAdd) message(link int) []byte {
+	a, bits := s.Addr.Addr(), s.Addr.Bits()
+	header := nl.NewIfAddrmsg(addrFamily(a))
+	header.Index, header.Prefixlen = uint32(link), uint8(bits)
+	attrs := []*nl.RtAttr{attr(unix.IFA_LOCAL, a.AsSlice()), attr(unix.IFA_ADDRESS, a.AsSlice())}
+	switch {
+	case a.Is6():
+		header.IfAddrmsg.Flags = unix.IFA_F_NODAD
+	case bits < 31: // RFC 3021
+		broadcast := a.AsSlice()
+		for i, m := range net.CIDRMask(bits, 32) {
+			broadcast[i] |= ^m
+		}
+		attrs = append(attrs, attr(unix.IFA_BROADCAST, broadcast))
 	}
-	return a
+	return withAttrs(header.Serialize(), attrs...)
 }
 
 func (s *AddrAdd) find(h *netlink.Handle, l netlink.Link) (bool, error) {
@@ -69,12 +81,12 @@ func (s *AddrAdd) Check(ctx context.Context) error {
 }
 
 func (s *AddrAdd) Do(ctx context.Context) error {
-	return over(ctx, s.NS, func(h *netlink.Handle) error {
-		l, err := needLink(h, s.NS, s.Link)
+	return over(ctx, s.NS, func(c *conn) error {
+		link, err := c.link(ctx, s.NS, s.Link)
 		if err != nil {
 			return err
 		}
-		if err := h.AddrAdd(l, s.netlinkAddr()); err != nil {
+		if _, err := c.request(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, s.message(link)); err != nil {
 			return fmt.Errorf("add address %s to %s: %w", s.Addr, s.Link, err)
 		}
 		return nil
@@ -90,7 +102,7 @@ func (s *AddrAdd) Undo(context.Context) error {
 		if there, err := s.find(h, l); err != nil || !there {
 			return err
 		}
-		return h.AddrDel(l, s.netlinkAddr())
+		return sendRaw(unix.RTM_DELADDR, 0, s.message(l.Attrs().Index))
 	})
 }
 

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"vethscope/ops"
 )
@@ -51,12 +54,16 @@ func (s *PortHairpin) Check(ctx context.Context) error {
 }
 
 func (s *PortHairpin) Do(ctx context.Context) error {
-	return over(ctx, s.NS, func(h *netlink.Handle) error {
-		l, err := needLink(h, s.NS, s.Link)
+	return over(ctx, s.NS, func(c *conn) error {
+		link, err := c.link(ctx, s.NS, s.Link)
 		if err != nil {
 			return err
 		}
-		if err := h.LinkSetHairpin(l, true); err != nil {
+		header := linkMessage(link)
+		header.Family = unix.AF_BRIDGE
+		port := attr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+		port.AddRtAttr(nl.IFLA_BRPORT_MODE, []byte{1})
+		if err := c.set(header, port); err != nil {
 			return fmt.Errorf("set hairpin mode of %s: %w", s.Link, err)
 		}
 		return nil
@@ -111,14 +118,16 @@ func (s *NftHairpin) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftHairpin) Do(ctx context.Context) error {
+func (s *NftHairpin) Do(ctx context.Context) error { return addRule(ctx, s.NS, s.rule(), s.Comment) }
+
+func (s *NftHairpin) rule() *nftables.Rule {
 	exprs := matchSource(s.Subnet)
 	exprs = append(exprs,
 		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: ifname(s.Bridge)})
 	exprs = append(exprs, matchDNATed(expr.CmpOpNeq)...)
 	exprs = append(exprs, &expr.Counter{}, &expr.Masq{})
-	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return newRule(s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftHairpin) Undo(ctx context.Context) error {

@@ -131,7 +131,7 @@ func (s *ForwardAccept) Undo(ctx context.Context) error {
 		}
 		return err
 	}
-	return undoNft(s.NS, func(c *nftables.Conn) error {
+	return undoNft(ctx, s.NS, func(c *nftables.Conn) error {
 		return c.DelRule(&nftables.Rule{Table: s.table(), Chain: &nftables.Chain{Name: s.Chain}, Handle: handle})
 	})
 }

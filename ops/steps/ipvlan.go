@@ -40,13 +40,13 @@ func (s *IpvlanAdd) Shell() string {
 
 // Check refuses another mode than that of the ipvlans which are there: the kernel
 // would silently change theirs (ipvlan_link_new in drivers/net/ipvlan/ipvlan_main.c).
-func (s *IpvlanAdd) Check(context.Context) error {
+func (s *IpvlanAdd) Check(ctx context.Context) error {
 	s.Index = 0
 	mode, ok := ipvlanModes[s.Mode]
 	if !ok {
 		return fmt.Errorf("unknown ipvlan mode %q: give l2, l3 or l3s", s.Mode)
 	}
-	if err := freeLink(s.NS, s.Name); err != nil {
+	if err := freeLink(ctx, s.NS, s.Name); err != nil {
 		return err
 	}
 	there, err := checkParent(s.ParentNS, s.Parent)
@@ -74,4 +74,6 @@ func (s *IpvlanAdd) Do(context.Context) error {
 	return err
 }
 
-func (s *IpvlanAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
+func (s *IpvlanAdd) Undo(context.Context) error {
+	return madeLink{s.NS, s.Name, s.Index, s.Mark}.delete()
+}

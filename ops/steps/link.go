@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"vethscope/ops"
 	"vethscope/ops/netns"
@@ -40,24 +42,34 @@ func (s *BridgeAdd) Shell() string {
 	return line
 }
 
-func (s *BridgeAdd) Check(context.Context) error { return freeLink(s.NS, s.Name) }
+func (s *BridgeAdd) Check(ctx context.Context) error { return freeLink(ctx, s.NS, s.Name) }
 
-func (s *BridgeAdd) Do(context.Context) error {
+func (s *BridgeAdd) Do(ctx context.Context) error {
 	mac, err := net.ParseMAC(s.MAC)
 	if err != nil {
 		return fmt.Errorf("add bridge %s: %w", s.Name, err)
 	}
-	return in(s.NS, func(h *netlink.Handle) error {
-		l := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: s.Name, HardwareAddr: mac, Group: s.Group}}
-		if err := h.LinkAdd(l); err != nil {
+	return over(ctx, s.NS, func(c *conn) error {
+		attrs := []*nl.RtAttr{attr(unix.IFLA_ADDRESS, mac), linkInfo("bridge")}
+		if s.Group != 0 {
+			attrs = append(attrs, attr(unix.IFLA_GROUP, nl.Uint32Attr(s.Group)))
+		}
+		if s.Index, err = c.add(s.Name, attrs...); err != nil {
 			return fmt.Errorf("add bridge %s: %w", s.Name, err)
 		}
-		s.Index = l.Index
-		return h.LinkSetAlias(l, s.Mark)
+		return c.set(linkMessage(s.Index), attr(unix.IFLA_IFALIAS, []byte(s.Mark)))
 	})
 }
 
-func (s *BridgeAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
+// linkInfo is the part of a message that says what kind of link to make.
+func linkInfo(kind string) *nl.RtAttr {
+	info := attr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated(kind))
+	return info
+}
+
+func (s *BridgeAdd) Undo(context.Context) error { return s.made().delete() }
+func (s *BridgeAdd) made() madeLink             { return madeLink{s.NS, s.Name, s.Index, s.Mark} }
 
 // VethAdd makes a veth pair, a cable with two ends: Name in NS and PeerName in
 // PeerNS.
@@ -94,9 +106,9 @@ func (s *VethAdd) Shell() string {
 }
 
 func (s *VethAdd) Check(ctx context.Context) error {
-	err := freeLink(s.NS, s.Name)
+	err := freeLink(ctx, s.NS, s.Name)
 	if !ops.JustMade(ctx, netnsWord(s.PeerNS)) {
-		err = errors.Join(err, freeLink(s.PeerNS, s.PeerName))
+		err = errors.Join(err, freeLink(ctx, s.PeerNS, s.PeerName))
 	}
 	return err
 }
@@ -114,39 +126,42 @@ func (s *VethAdd) Do(ctx context.Context) error {
 		return fmt.Errorf("open namespace %s: %w", s.PeerNS, err)
 	}
 	defer peer.Close()
-	return over(ctx, s.NS, func(h *netlink.Handle) error {
-		l := &netlink.Veth{
-			LinkAttrs:        netlink.LinkAttrs{Name: s.Name, MTU: s.MTU},
-			PeerName:         s.PeerName,
-			PeerHardwareAddr: mac,
-			PeerNamespace:    netlink.NsFd(int(peer.Fd())),
-		}
-		if err := h.LinkAdd(l); err != nil {
+	return over(ctx, s.NS, func(c *conn) error {
+		if s.Index, err = c.add(s.Name, s.message(mac, peer)...); err != nil {
 			return fmt.Errorf("add veth %s: %w", s.Name, err)
 		}
-		// The library looks the link up again and fills Index.
-		s.Index = l.Index
-		return h.LinkSetAlias(l, s.Mark)
+		return c.set(linkMessage(s.Index), attr(unix.IFLA_IFALIAS, []byte(s.Mark)))
 	})
 }
 
-func (s *VethAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
-
-// deleteLink deletes the link that a step made: the one with the index that it
-// had or, where a crash lost the index, one that bears our mark or none yet.
-func deleteLink(ns, name string, index int, mark string) error {
-	return undoIn(ns, func(h *netlink.Handle) error {
-		l, err := findLink(h, name)
-		if err != nil || l == nil {
-			return err
-		}
-		a := l.Attrs()
-		if index != 0 && a.Index != index || a.Alias != "" && a.Alias != mark {
-			return nil // someone else has taken the name since
-		}
-		return h.LinkDel(l)
-	})
+// message describes both ends of the pair. Each gets one queue a way, which is what
+// it uses in any case: unless told, the kernel also makes spare ones, as many as
+// there are processors, for ethtool(8) to switch on, and takes twice as long.
+func (s *VethAdd) message(peerMAC net.HardwareAddr, peerNS *os.File) []*nl.RtAttr {
+	info := linkInfo("veth")
+	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
+	peer.AddChild(linkMessage(0))
+	peer.AddRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(s.PeerName))
+	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(peerNS.Fd())))
+	one := nl.Uint32Attr(1)
+	attrs := []*nl.RtAttr{attr(unix.IFLA_NUM_TX_QUEUES, one), attr(unix.IFLA_NUM_RX_QUEUES, one)}
+	for _, a := range attrs {
+		peer.AddChild(a)
+	}
+	attrs = append(attrs, info)
+	if peerMAC != nil {
+		peer.AddRtAttr(unix.IFLA_ADDRESS, peerMAC)
+	}
+	if s.MTU != 0 {
+		mtu := attr(unix.IFLA_MTU, nl.Uint32Attr(uint32(s.MTU)))
+		peer.AddChild(mtu)
+		attrs = append(attrs, mtu)
+	}
+	return attrs
 }
+
+func (s *VethAdd) Undo(context.Context) error { return s.made().delete() }
+func (s *VethAdd) made() madeLink             { return madeLink{s.NS, s.Name, s.Index, s.Mark} }
 
 // LinkMaster plugs a link into a bridge.
 type LinkMaster struct {
@@ -179,16 +194,16 @@ func (s *LinkMaster) Check(ctx context.Context) error {
 }
 
 func (s *LinkMaster) Do(ctx context.Context) error {
-	return over(ctx, s.NS, func(h *netlink.Handle) error {
-		l, err := needLink(h, s.NS, s.Link)
+	return over(ctx, s.NS, func(c *conn) error {
+		link, err := c.link(ctx, s.NS, s.Link)
 		if err != nil {
 			return err
 		}
-		m, err := needLink(h, s.NS, s.Master)
+		master, err := c.link(ctx, s.NS, s.Master)
 		if err != nil {
 			return err
 		}
-		return h.LinkSetMaster(l, m)
+		return c.set(linkMessage(link), attr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
 	})
 }
 
@@ -243,12 +258,14 @@ func (s *LinkUp) isNew(ctx context.Context) bool {
 }
 
 func (s *LinkUp) Do(ctx context.Context) error {
-	return over(ctx, s.NS, func(h *netlink.Handle) error {
-		l, err := needLink(h, s.NS, s.Link)
+	return over(ctx, s.NS, func(c *conn) error {
+		link, err := c.link(ctx, s.NS, s.Link)
 		if err != nil {
 			return err
 		}
-		return h.LinkSetUp(l)
+		header := linkMessage(link)
+		header.Flags, header.Change = unix.IFF_UP, unix.IFF_UP
+		return c.set(header)
 	})
 }
 

@@ -34,7 +34,7 @@ func (s *LinkMove) Shell() string {
 	return ip(s.NS) + "link set " + s.Link + " netns " + to
 }
 
-func (s *LinkMove) Check(context.Context) error {
+func (s *LinkMove) Check(ctx context.Context) error {
 	saved, err := saveEnd(s.NS, s.Link)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (s *LinkMove) Check(context.Context) error {
 	if saved.Name == "lo" || saved.Kind == "bridge" {
 		return fmt.Errorf("link %s cannot be moved: a bridge or lo belongs to its namespace", s.Link)
 	}
-	if err := errors.Join(saved.keepsQueues(), freeLink(s.To, s.Link)); err != nil {
+	if err := errors.Join(saved.keepsQueues(), freeLink(ctx, s.To, s.Link)); err != nil {
 		return err
 	}
 	s.Saved = saved

@@ -252,7 +252,7 @@ func (s *LinkRename) Why() string {
 }
 func (s *LinkRename) Shell() string { return ip(s.NS) + "link set " + s.Link + " name " + s.To }
 
-func (s *LinkRename) Check(context.Context) error {
+func (s *LinkRename) Check(ctx context.Context) error {
 	err := withLink(s.NS, s.Link, func(m rawLink) error {
 		s.Index = m.index()
 		return nil
@@ -260,7 +260,7 @@ func (s *LinkRename) Check(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return freeLink(s.NS, s.To)
+	return freeLink(ctx, s.NS, s.To)
 }
 
 func (s *LinkRename) Do(context.Context) error {

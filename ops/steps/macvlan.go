@@ -46,12 +46,12 @@ func (s *MacvlanAdd) Shell() string {
 	return slaveShell(s.ParentNS, s.Parent, s.NS, s.Name, options, s.Mark)
 }
 
-func (s *MacvlanAdd) Check(context.Context) error {
+func (s *MacvlanAdd) Check(ctx context.Context) error {
 	s.Index = 0
 	if macvlanModes[s.Mode] == 0 {
 		return fmt.Errorf("unknown macvlan mode %q: give bridge, private, vepa or passthru", s.Mode)
 	}
-	if err := freeLink(s.NS, s.Name); err != nil {
+	if err := freeLink(ctx, s.NS, s.Name); err != nil {
 		return err
 	}
 	there, err := checkParent(s.ParentNS, s.Parent)
@@ -85,4 +85,6 @@ func (s *MacvlanAdd) Do(context.Context) error {
 	return err
 }
 
-func (s *MacvlanAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
+func (s *MacvlanAdd) Undo(context.Context) error {
+	return madeLink{s.NS, s.Name, s.Index, s.Mark}.delete()
+}

@@ -41,7 +41,9 @@ func (s *NftMasquerade) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftMasquerade) Do(ctx context.Context) error {
+func (s *NftMasquerade) Do(ctx context.Context) error { return addRule(ctx, s.NS, s.rule(), s.Comment) }
+
+func (s *NftMasquerade) rule() *nftables.Rule {
 	exprs := matchSource(s.Subnet)
 	exprs = append(exprs,
 		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
@@ -49,7 +51,7 @@ func (s *NftMasquerade) Do(ctx context.Context) error {
 		&expr.Counter{},
 		&expr.Masq{},
 	)
-	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return newRule(s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftMasquerade) Undo(ctx context.Context) error {
@@ -89,7 +91,9 @@ func (s *NftDNAT) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftDNAT) Do(ctx context.Context) error {
+func (s *NftDNAT) Do(ctx context.Context) error { return addRule(ctx, s.NS, s.rule(), s.Comment) }
+
+func (s *NftDNAT) rule() *nftables.Rule {
 	exprs := []expr.Any{
 		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
@@ -105,7 +109,7 @@ func (s *NftDNAT) Do(ctx context.Context) error {
 			RegAddrMin: 1, RegAddrMax: 1, RegProtoMin: 2, RegProtoMax: 2, Specified: true,
 		},
 	}
-	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return newRule(s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftDNAT) Undo(ctx context.Context) error {
@@ -117,22 +121,26 @@ func ruleLine(ns, table, chain, text string) string {
 	return nftLine(ns, fmt.Sprintf("add rule inet %s %s %s", table, chain, text))
 }
 
-func addRule(ctx context.Context, ns, table, chain, comment string, exprs []expr.Any) error {
+func addRule(ctx context.Context, ns string, r *nftables.Rule, comment string) error {
 	err := overNft(ctx, ns, func(c *nftables.Conn) error {
-		t := inetTable(table)
-		c.AddRule(&nftables.Rule{
-			Table: t,
-			Chain: &nftables.Chain{Table: t, Name: chain},
-			Exprs: exprs,
-			// nft(8) ends the comment with a NUL, and reads it so.
-			UserData: userdata.AppendString(nil, userdata.TypeComment, comment),
-		})
+		c.AddRule(r)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("add rule %q: %w", comment, err)
 	}
 	return nil
+}
+
+func newRule(table, chain, comment string, exprs []expr.Any) *nftables.Rule {
+	t := inetTable(table)
+	return &nftables.Rule{
+		Table: t,
+		Chain: &nftables.Chain{Table: t, Name: chain},
+		Exprs: exprs,
+		// nft(8) ends the comment with a NUL, and reads it so.
+		UserData: userdata.AppendString(nil, userdata.TypeComment, comment),
+	}
 }
 
 // matchSource compares the source address with a prefix, in the form that

@@ -22,7 +22,7 @@ func inNft(ns string, f func(c *nftables.Conn) error) error {
 
 // overNft is inNft with a connection that the steps of a plan share.
 func overNft(ctx context.Context, ns string, f func(c *nftables.Conn) error) error {
-	c, release, err := shared(ctx, "nf_tables", ns, func() (nftConn, error) {
+	c, release, err := shared(ctx, nfTables, ns, func() (nftConn, error) {
 		c, err := nftables.New(nftables.AsLasting())
 		return nftConn{c}, err
 	})
@@ -41,9 +41,14 @@ type nftConn struct{ *nftables.Conn }
 
 func (c nftConn) Close() error { return c.CloseLasting() }
 
-// undoNft is inNft for an Undo: what is gone already is undone.
-func undoNft(ns string, f func(c *nftables.Conn) error) error {
-	err := inNft(ns, f)
+// undoNft is inNft for an Undo: what is gone already is undone. On the host the
+// Undos share a connection: when one is closed, the kernel first waits until all
+// that was deleted by it is freed.
+func undoNft(ctx context.Context, ns string, f func(c *nftables.Conn) error) error {
+	if ns != "" {
+		ctx = context.Background()
+	}
+	err := overNft(ctx, ns, f)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -54,6 +59,8 @@ func undoNft(ns string, f func(c *nftables.Conn) error) error {
 type NftTable struct {
 	NS   string `json:"ns,omitempty"`
 	Name string `json:"name"`
+	// Theirs says that someone else was faster.
+	Theirs bool `json:"theirs,omitempty"`
 }
 
 func (s *NftTable) Kind() string { return "nft.table" }
@@ -63,8 +70,8 @@ func (s *NftTable) Why() string {
 func (s *NftTable) Shell() string          { return nftLine(s.NS, "add table inet "+s.Name) }
 func (s *NftTable) table() *nftables.Table { return inetTable(s.Name) }
 
-func (s *NftTable) Check(context.Context) error {
-	there, err := hasTable(s.NS, s.Name)
+func (s *NftTable) Check(ctx context.Context) error {
+	there, err := hasTable(ctx, s.NS, s.Name)
 	if err == nil && there {
 		err = fmt.Errorf("nft table inet %s already exists: delete it or choose another name", s.Name)
 	}
@@ -77,13 +84,17 @@ func (s *NftTable) Do(context.Context) error {
 		return nil
 	})
 	if err != nil {
+		s.Theirs = errors.Is(err, unix.EEXIST)
 		return fmt.Errorf("add nft table inet %s: %w", s.Name, err)
 	}
 	return nil
 }
 
-func (s *NftTable) Undo(context.Context) error {
-	return undoNft(s.NS, func(c *nftables.Conn) error {
+func (s *NftTable) Undo(ctx context.Context) error {
+	if s.Theirs {
+		return nil
+	}
+	return undoNft(ctx, s.NS, func(c *nftables.Conn) error {
 		c.DelTable(s.table())
 		return nil
 	})
@@ -162,8 +173,8 @@ func (s *NftChain) Do(context.Context) error {
 	return nil
 }
 
-func (s *NftChain) Undo(context.Context) error {
-	return undoNft(s.NS, func(c *nftables.Conn) error {
+func (s *NftChain) Undo(ctx context.Context) error {
+	return undoNft(ctx, s.NS, func(c *nftables.Conn) error {
 		c.DelChain(s.chain())
 		return nil
 	})
@@ -173,8 +184,8 @@ func inetTable(name string) *nftables.Table {
 	return &nftables.Table{Family: nftables.TableFamilyINet, Name: name}
 }
 
-func hasTable(ns, name string) (there bool, err error) {
-	err = inNft(ns, func(c *nftables.Conn) error {
+func hasTable(ctx context.Context, ns, name string) (there bool, err error) {
+	err = overNft(ctx, ns, func(c *nftables.Conn) error {
 		tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
 		for _, t := range tables {
 			there = there || t.Name == name
@@ -219,7 +230,7 @@ func undoRule(ctx context.Context, ns, table, chain, comment string) error {
 		}
 		return err
 	}
-	return undoNft(ns, func(c *nftables.Conn) error {
+	return undoNft(ctx, ns, func(c *nftables.Conn) error {
 		return c.DelRule(&nftables.Rule{
 			Table:  inetTable(table),
 			Chain:  &nftables.Chain{Name: chain},

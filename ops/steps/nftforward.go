@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 )
@@ -43,7 +44,9 @@ func (s *NftIsolate) Check(ctx context.Context) error {
 	return checkRule(ctx, s.NS, s.Table, s.Chain, s.Comment)
 }
 
-func (s *NftIsolate) Do(ctx context.Context) error {
+func (s *NftIsolate) Do(ctx context.Context) error { return addRule(ctx, s.NS, s.rule(), s.Comment) }
+
+func (s *NftIsolate) rule() *nftables.Rule {
 	exprs := []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(IsolationGroup)},
@@ -54,7 +57,7 @@ func (s *NftIsolate) Do(ctx context.Context) error {
 	}
 	exprs = append(exprs, matchDNATed(expr.CmpOpEq)...)
 	exprs = append(exprs, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop})
-	return addRule(ctx, s.NS, s.Table, s.Chain, s.Comment, exprs)
+	return newRule(s.Table, s.Chain, s.Comment, exprs)
 }
 
 func (s *NftIsolate) Undo(ctx context.Context) error {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"vethscope/ops"
@@ -113,32 +113,31 @@ func (s *RouteAdd) protocol() int {
 	return unix.RTPROT_BOOT
 }
 
-// link is the route's link; "" finds none, and is no error.
-func (s *RouteAdd) link(h *netlink.Handle) (index int, err error) {
-	if s.Link == "" {
-		return 0, nil
-	}
-	l, err := needLink(h, s.NS, s.Link)
-	if err != nil {
-		return 0, err
-	}
-	return l.Attrs().Index, nil
-}
-
-func (s *RouteAdd) route(link int) *netlink.Route {
-	r := &netlink.Route{
-		LinkIndex: link,
-		Dst:       ipNet(s.Dst),
-		Gw:        net.IP(s.Via.AsSlice()),
-		Priority:  s.Metric,
-		Table:     s.table(),
-		Type:      routeTypes[s.Type].number,
-		Protocol:  netlink.RouteProtocol(s.protocol()),
-	}
+// message describes the route by way of the link with the given index, 0 for none.
+func (s *RouteAdd) message(link int) []byte {
+	header := nl.NewRtMsg()
+	header.Family = uint8(addrFamily(s.Dst.Addr()))
+	header.Dst_len = uint8(s.Dst.Bits())
+	header.Protocol = uint8(s.protocol())
+	header.Type = uint8(routeTypes[s.Type].number)
+	header.Table = unix.RT_TABLE_UNSPEC // RTA_TABLE has it, which holds more than 255
 	if !s.Via.IsValid() && s.Dst.Addr().Is4() && s.Type == "" {
-		r.Scope = unix.RT_SCOPE_LINK
+		header.Scope = unix.RT_SCOPE_LINK
 	}
-	return r
+	attrs := []*nl.RtAttr{attr(unix.RTA_TABLE, nl.Uint32Attr(uint32(s.table())))}
+	if s.Dst.Bits() > 0 {
+		attrs = append(attrs, attr(unix.RTA_DST, s.Dst.Addr().AsSlice()))
+	}
+	if s.Via.IsValid() {
+		attrs = append(attrs, attr(unix.RTA_GATEWAY, s.Via.AsSlice()))
+	}
+	if link != 0 {
+		attrs = append(attrs, attr(unix.RTA_OIF, nl.Uint32Attr(uint32(link))))
+	}
+	if s.Metric != 0 {
+		attrs = append(attrs, attr(unix.RTA_PRIORITY, nl.Uint32Attr(uint32(s.Metric))))
+	}
+	return withAttrs(header.Serialize(), attrs...)
 }
 
 func (s *RouteAdd) table() int {
@@ -155,7 +154,7 @@ func (s *RouteAdd) String() string {
 
 // taken says whether another route stands where this one would.
 func (s *RouteAdd) taken(h *netlink.Handle) (bool, error) {
-	routes, err := h.RouteListFiltered(routeFamily(s.Dst),
+	routes, err := h.RouteListFiltered(addrFamily(s.Dst.Addr()),
 		&netlink.Route{Dst: ipNet(s.Dst), Table: s.table()}, netlink.RT_FILTER_DST|netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return false, err
@@ -177,8 +176,10 @@ func (s *RouteAdd) Check(ctx context.Context) error {
 		return nil
 	}
 	return in(s.NS, func(h *netlink.Handle) error {
-		if _, err := s.link(h); err != nil {
-			return err
+		if s.Link != "" {
+			if _, err := needLink(h, s.NS, s.Link); err != nil {
+				return err
+			}
 		}
 		taken, err := s.taken(h)
 		if err == nil && taken {
@@ -189,12 +190,14 @@ func (s *RouteAdd) Check(ctx context.Context) error {
 }
 
 func (s *RouteAdd) Do(ctx context.Context) error {
-	return over(ctx, s.NS, func(h *netlink.Handle) error {
-		link, err := s.link(h)
-		if err != nil {
-			return err
+	return over(ctx, s.NS, func(c *conn) (err error) {
+		link := 0
+		if s.Link != "" {
+			if link, err = c.link(ctx, s.NS, s.Link); err != nil {
+				return err
+			}
 		}
-		if err := h.RouteAdd(s.route(link)); err != nil {
+		if _, err := c.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, s.message(link)); err != nil {
 			return fmt.Errorf("add route %s: %w", s, err)
 		}
 		return nil
@@ -211,7 +214,7 @@ func (s *RouteAdd) Undo(context.Context) error {
 			}
 			link = l.Attrs().Index
 		}
-		err := h.RouteDel(s.route(link))
+		err := sendRaw(unix.RTM_DELROUTE, 0, s.message(link))
 		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENETUNREACH) {
 			return nil // never added, or gone with the link's address
 		}
@@ -219,11 +222,11 @@ func (s *RouteAdd) Undo(context.Context) error {
 	})
 }
 
-func routeFamily(dst netip.Prefix) int {
-	if dst.Addr().Is6() {
-		return netlink.FAMILY_V6
+func addrFamily(a netip.Addr) int {
+	if a.Is6() {
+		return unix.AF_INET6
 	}
-	return netlink.FAMILY_V4
+	return unix.AF_INET
 }
 
 // RouteDelete deletes one route, whoever made it. Undo puts it back into its

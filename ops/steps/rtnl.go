@@ -107,11 +107,15 @@ func linkMessage(index int) *nl.IfInfomsg {
 
 // linkRequest sends a message about a link with attributes.
 func linkRequest(msgType int, flags int, header *nl.IfInfomsg, attrs ...*nl.RtAttr) error {
-	out := header.Serialize()
+	return sendRaw(msgType, flags, withAttrs(header.Serialize(), attrs...))
+}
+
+// withAttrs is a message's body of a fixed header and attributes.
+func withAttrs(header []byte, attrs ...*nl.RtAttr) []byte {
 	for _, a := range attrs {
-		out = append(out, a.Serialize()...)
+		header = append(header, a.Serialize()...)
 	}
-	return sendRaw(msgType, flags, out)
+	return header
 }
 
 func attr(typ int, value []byte) *nl.RtAttr { return nl.NewRtAttr(typ, value) }

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -48,13 +50,21 @@ func all() []ops.Step {
 	}
 }
 
-func newStep(kind string) ops.Step {
+// types are those of all, by kind.
+var types = sync.OnceValue(func() map[string]reflect.Type {
+	out := map[string]reflect.Type{}
 	for _, s := range all() {
-		if s.Kind() == kind {
-			return s
-		}
+		out[s.Kind()] = reflect.TypeOf(s).Elem()
 	}
-	return nil
+	return out
+})
+
+func newStep(kind string) ops.Step {
+	t, ok := types()[kind]
+	if !ok {
+		return nil
+	}
+	return reflect.New(t).Interface().(ops.Step)
 }
 
 // in runs f with a netlink handle inside the namespace.
@@ -70,21 +80,11 @@ func in(ns string, f func(h *netlink.Handle) error) error {
 	return explain(err)
 }
 
-// over runs f with a netlink handle of the namespace, which the steps of a plan
-// share. Other than with in, f does not run in the namespace: what it does with
-// anything but the handle, it does on the host.
-func over(ctx context.Context, ns string, f func(h *netlink.Handle) error) error {
-	h, release, err := shared(ctx, "rtnetlink", ns, func() (handle, error) {
-		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-		return handle{h}, err
-	})
-	if err != nil {
-		return err
-	}
-	err = f(h.Handle)
-	release(err)
-	return explain(err)
-}
+// The families of sockets that are kept.
+const (
+	rtnetlink = "rtnetlink"
+	nfTables  = "nf_tables"
+)
 
 // socketKey finds a socket that is kept.
 type socketKey struct {
@@ -113,14 +113,6 @@ func shared[T io.Closer](ctx context.Context, family, ns string, open func() (T,
 		return none, nil, explain(fmt.Errorf("open %s: %w", family, err))
 	}
 	return c, release, nil
-}
-
-// handle is a netlink.Handle as an io.Closer.
-type handle struct{ *netlink.Handle }
-
-func (h handle) Close() error {
-	h.Handle.Close()
-	return nil
 }
 
 // undoIn is in for an Undo: a namespace that is gone took everything with it.
@@ -160,19 +152,19 @@ func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
 func needLink(h *netlink.Handle, ns, name string) (netlink.Link, error) {
 	l, err := findLink(h, name)
 	if err == nil && l == nil {
-		err = fmt.Errorf("no link %s in %s", name, label(ns))
+		err = noLink(ns, name)
 	}
 	return l, err
 }
 
 // freeLink refuses a name that is taken.
-func freeLink(ns, name string) error {
-	return in(ns, func(h *netlink.Handle) error {
-		l, err := findLink(h, name)
+func freeLink(ctx context.Context, ns, name string) error {
+	return over(ctx, ns, func(c *conn) error {
+		index, err := c.index(name)
 		if err != nil {
 			return err
 		}
-		if l != nil {
+		if index != 0 {
 			return fmt.Errorf("link %s is already in %s: delete it or choose another name", name, label(ns))
 		}
 		return nil
@@ -208,8 +200,11 @@ func exec(ns string) string {
 type NetnsAdd struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
-	Inode  uint64 `json:"inode,omitempty"` // once made
+	Inode  uint64 `json:"inode,omitempty"` // once made; notOurs where someone else was faster
 }
+
+// notOurs is no namespace's inode and no link's index.
+const notOurs = 1<<31 - 1
 
 func (s *NetnsAdd) Kind() string { return "netns.add" }
 func (s *NetnsAdd) Why() string  { return s.Reason }
@@ -221,19 +216,27 @@ func (s *NetnsAdd) mark() string { return MarkPrefix + s.Name }
 
 func (s *NetnsAdd) Check(context.Context) error { return freeName(s.Name) }
 
-func (s *NetnsAdd) Do(context.Context) error {
-	inode, err := netns.Create(s.Name)
-	s.Inode = inode
-	if err != nil {
-		return explain(err)
-	}
-	return in(s.Name, func(h *netlink.Handle) error {
-		lo, err := needLink(h, s.Name, "lo")
-		if err != nil {
-			return err
+// Do keeps the socket by which it has marked the namespace for the steps that
+// follow.
+func (s *NetnsAdd) Do(ctx context.Context) error {
+	var c *conn
+	inode, err := netns.CreateWith(s.Name, func() (err error) {
+		if c, err = dial(); err != nil {
+			return fmt.Errorf("open %s: %w", rtnetlink, err)
 		}
-		return h.LinkSetAlias(lo, s.mark())
+		if err = c.set(linkMessage(loIndex), attr(unix.IFLA_IFALIAS, []byte(s.mark()))); err != nil {
+			c.Close()
+		}
+		return err
 	})
+	if errors.Is(err, fs.ErrExist) {
+		inode = notOurs
+	}
+	s.Inode = inode
+	if err == nil {
+		ops.Keep(ctx, socketKey{rtnetlink, s.Name, inode}, c)
+	}
+	return explain(err)
 }
 
 // Undo deletes the namespace that was made, or the one that the undo of its

@@ -61,12 +61,12 @@ func (s *VxlanAdd) Shell() string {
 	return line + "; " + ip(s.NS) + "link set " + s.Name + " alias " + s.Mark
 }
 
-func (s *VxlanAdd) Check(context.Context) error {
+func (s *VxlanAdd) Check(ctx context.Context) error {
 	s.Index = 0
 	if s.VNI == 0 || s.VNI >= 1<<24 {
 		return fmt.Errorf("VNI %d is not 1 to %d", s.VNI, 1<<24-1)
 	}
-	if err := freeLink(s.NS, s.Name); err != nil {
+	if err := freeLink(ctx, s.NS, s.Name); err != nil {
 		return err
 	}
 	return in(s.NS, func(h *netlink.Handle) error {
@@ -145,4 +145,6 @@ func (s *VxlanAdd) link(h *netlink.Handle) (*netlink.Vxlan, error) {
 	return l, nil
 }
 
-func (s *VxlanAdd) Undo(context.Context) error { return deleteLink(s.NS, s.Name, s.Index, s.Mark) }
+func (s *VxlanAdd) Undo(context.Context) error {
+	return madeLink{s.NS, s.Name, s.Index, s.Mark}.delete()
+}

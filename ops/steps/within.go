@@ -20,13 +20,6 @@ func (s *VethAdd) Makes() []string {
 }
 func (s *NftTable) Makes() []string { return []string{tableWord(s.NS, s.Name)} }
 
-// Links are deleted in parallel: before the kernel frees one it waits until every
-// processor has let go of it, some 10 ms, and for many at once no longer than for
-// one.
-
-func (s *VethAdd) Parallel() string   { return "link" }
-func (s *BridgeAdd) Parallel() string { return "link" }
-
 func (s *LinkUp) Within() []string      { return withinLink(s.NS, s.Link) }
 func (s *LinkMaster) Within() []string  { return withinLink(s.NS, s.Link) }
 func (s *PortHairpin) Within() []string { return withinLink(s.NS, s.Link) }

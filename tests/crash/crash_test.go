@@ -255,6 +255,41 @@ func TestForeign(t *testing.T) {
 	unchanged(t, before)
 }
 
+// TestTakenMeanwhile: someone else takes a name between the check and the act. The
+// plan fails, and what is theirs stays as it is.
+func TestTakenMeanwhile(t *testing.T) {
+	for _, c := range []struct{ kind, take, look, give string }{
+		{"netns.add", "ip netns add web-2; ip -n web-2 link add web-2 type bridge", "ip -n web-2 -o link show web-2", "ip netns delete web-2"},
+		{"bridge.add", "ip link add web type bridge", "ip -o link show web", "ip link delete web"},
+		{"veth.add", "ip link add v-web-2 type bridge", "ip -o link show v-web-2", "ip link delete v-web-2"},
+		{"nft.table", "nft add table inet vethscope-web '{ flags dormant; }'", "nft list table inet vethscope-web", "nft delete table inet vethscope-web"},
+	} {
+		t.Run(c.kind, func(t *testing.T) {
+			before := state(t)
+			p := mustPlan(t, bridge())
+			last := 0
+			for i, s := range p.Steps {
+				if s.Kind() == c.kind {
+					last = i
+				}
+			}
+			x := executor()
+			x.Observe = func(pr ops.Progress) {
+				if pr.Index == last && pr.Phase == ops.PhaseDo {
+					sandboxtest.Run(t, "", "sh", "-ec", c.take)
+				}
+			}
+			var failed *ops.StepError
+			if err := x.Run(t.Context(), p); !errors.As(err, &failed) || failed.Step != p.Steps[last] {
+				t.Errorf("Run: %v, want the failure of step %d", err, last)
+			}
+			sandboxtest.Run(t, "", "sh", "-ec", c.look)
+			sandboxtest.Run(t, "", "sh", "-ec", c.give)
+			unchanged(t, before)
+		})
+	}
+}
+
 // TestForeignOverlay: the same for what is inside a host of an overlay.
 func TestForeignOverlay(t *testing.T) {
 	before := state(t)
