@@ -40,7 +40,7 @@ type Brief struct {
 	quotes   bool   // Quoted says something
 	Outer    Headers
 	Inner    Headers // of the packet within, when Tunnel says so
-	Quoted   Key     // of the packet that an ICMP error quotes
+	Quoted   Key     // of the packet that an ICMP error quotes; if it is a tunnel's, of the one within, as far as it is quoted
 }
 
 // Headers are the fields of one packet's headers.
@@ -208,8 +208,7 @@ func (f *briefer) parseInto(b *Brief, data []byte, framed bool) {
 	}
 	switch {
 	case h.Key.Protocol == protoICMP && quotesV4(h.ICMPType), h.Key.Protocol == protoICMPv6 && h.ICMPType >= 1 && h.ICMPType <= 4:
-		if quoted := keyOf(quotedTuple(payload)); quoted.Version != 0 {
-			b.Quoted, b.quotes = quoted, true
+		if b.Quoted, b.quotes = f.quoted(payload); b.quotes {
 			return
 		}
 	}

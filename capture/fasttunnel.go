@@ -140,3 +140,20 @@ func carriedKind(etherType uint16) (unframed, ok bool) {
 	}
 	return false, false
 }
+
+// quoted is the key of the packet that an ICMP error quotes. Of a packet in a
+// tunnel the inner one counts, if enough of it is quoted: of what is too long for
+// the network that carries the tunnel, the one who sent it is to be found.
+func (f *briefer) quoted(b []byte) (k Key, ok bool) {
+	var q Brief
+	if payload, ok := f.parse(&q.Outer, b, false); ok {
+		if inner, unframed, carried := f.carried(&q, payload); carried {
+			f.parse(&q.Inner, inner, !unframed)
+			if k = q.Inner.Key; !q.Inner.arp && (k.SrcPort != 0 || k.DstPort != 0) {
+				return k, true
+			}
+		}
+	}
+	k = keyOf(quotedTuple(b))
+	return k, k.Version != 0
+}

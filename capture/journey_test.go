@@ -159,6 +159,36 @@ func TestJourneyOfAnError(t *testing.T) {
 	}
 }
 
+// TestJourneyOfAnErrorAboutATunnel: what is said of a tunnel's packet is said of
+// the one within.
+func TestJourneyOfAnErrorAboutATunnel(t *testing.T) {
+	inner := pkt{proto: "udp", src: "10.0.1.2:5000", dst: "10.0.1.3:53", ipID: 3, payload: "too long a question"}
+	tooLong := func(quoted []byte) *Record {
+		return see(t, 20, uplink, pkt{proto: "icmp", src: "192.0.2.254:0", dst: "192.0.2.1:0", icmp: layers.CreateICMPv4TypeCode(3, 4), payload: string(quoted)})
+	}
+	carrier := inVXLAN(t, 5, uplink, inner, 42)
+	for name, tt := range map[string]struct {
+		quoted []byte
+		want   Quote
+	}{
+		"much is quoted":   {carrier.Data[14:], Quote{"udp", "10.0.1.2:5000", "10.0.1.3:53"}},
+		"no more than due": {carrier.Data[14:42], Quote{"udp", "192.0.2.1:54321", "192.0.2.2:4789"}},
+		"without ports":    {carrier.Data[14 : 14+20+8+8+14+20], Quote{"udp", "192.0.2.1:54321", "192.0.2.2:4789"}},
+	} {
+		j := NewJourneys(nil)
+		j.Add(see(t, 0, container, inner))
+		j.Add(carrier)
+		j.Add(tooLong(tt.quoted))
+		all := j.Flush()
+		if len(all) != 2 || all[1].Quotes == nil || *all[1].Quotes != tt.want {
+			t.Fatalf("%s: %q, quotes %+v", name, trips(all), all[len(all)-1].Quotes)
+		}
+		if same := all[0].Flow == all[1].Flow; same != (tt.want.Protocol == "udp" && tt.want.Dst == "10.0.1.3:53") || same && all[1].Direction != Reply {
+			t.Errorf("%s: flows %d and %d, %s", name, all[0].Flow, all[1].Flow, all[1].Direction)
+		}
+	}
+}
+
 // Identical packets are given up when there are too many, and cost no time.
 func TestFloodOfTheSame(t *testing.T) {
 	j := NewJourneys(nil, uplink, container)
