@@ -121,6 +121,7 @@ type streamPage struct {
 	turns  []turn
 	said   [2]int // bytes of each side
 	passed [2]int // and with those that are missing
+	cut    int64  // bytes that were not kept
 	hex    bool
 	only   int // 1 for A, 2 for B, 0 for both
 	lines  []streamLine
@@ -198,6 +199,7 @@ func (p *streamPage) add(chunks []capture.Chunk, tcp bool) {
 		switch {
 		case c.Missing > 0 && c.NotKept:
 			t.missing = plural(int(c.Missing), "byte") + " not kept"
+			p.cut += c.Missing
 		case c.Missing > 0:
 			t.missing = plural(int(c.Missing), "byte") + " missing: no packet with them was seen"
 		case tcp && last >= 0 && p.turns[last].fromB == c.FromB && p.turns[last].missing == "":
@@ -285,13 +287,18 @@ func (p *streamPage) head(th *kit.Theme, w int) []string {
 	if c.Tunnel != capture.NoTunnel {
 		in = " in " + c.TunnelText()
 	}
-	lines := []string{"  " + kit.Cut(th.Strong.Render(c.Name())+th.Dim.Render(in+" at "+kit.Safe(p.seen.at.String())+"  ")+
-		th.Accent.Render(side(toB, "A", a, p.said[0]))+"  "+th.Good.Render(side(toA, "B", b, p.said[1])), w-3)}
+	place := th.Strong.Render(c.Name()) + th.Dim.Render(in+" at "+kit.Safe(p.seen.at.String()))
+	ends := th.Accent.Render(side(toB, "A", a, p.said[0])) + "  " + th.Good.Render(side(toA, "B", b, p.said[1]))
+	lines := []string{"  " + place + "  " + ends}
+	if kit.Width(lines[0]) > w-1 {
+		lines = []string{"  " + place, "  " + ends}
+	}
 	for _, warn := range []struct {
 		on   bool
 		text string
 	}{
 		{p.seen.missed > 0, fmt.Sprintf("%d packets of the capture were let go unread: what they said is missing", p.seen.missed)},
+		{p.cut > 0, fmt.Sprintf("%sB not kept: the capture cut its packets short (--snaplen)", amount(float64(p.cut)))},
 		{p.seen.full, fmt.Sprintf("there is more: the first %d MB are shown", maxStream>>20)},
 	} {
 		if warn.on {
