@@ -212,7 +212,7 @@ func parsePrefix(errs *Errors, field, text string) netip.Prefix {
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil || p.Addr().Is4In6() {
-		errs.add(field, "%q is not an address with a prefix length, such as 10.0.0.1/24", text)
+		errs.unlike(field, text, "an address with a prefix length, such as 10.0.0.1/24")
 		return netip.Prefix{}
 	}
 	return p
@@ -221,7 +221,7 @@ func parsePrefix(errs *Errors, field, text string) netip.Prefix {
 func parseAddr(errs *Errors, field, text string) netip.Addr {
 	a, err := netip.ParseAddr(text)
 	if err != nil || a.Zone() != "" {
-		errs.add(field, "%q is not an IP address", text)
+		errs.unlike(field, text, "an IP address")
 		return netip.Addr{}
 	}
 	return a
@@ -232,7 +232,7 @@ func parseMAC(errs *Errors, field, text string) string {
 	mac, err := net.ParseMAC(text)
 	switch {
 	case err != nil || len(mac) != 6:
-		errs.add(field, "%q is not a MAC, such as 02:00:00:00:00:01", text)
+		errs.unlike(field, text, "a MAC, such as 02:00:00:00:00:01")
 	case mac[0]&1 != 0:
 		errs.add(field, "%s is a group's address, not a link's: its first byte must be even", mac)
 	}

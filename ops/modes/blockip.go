@@ -291,10 +291,10 @@ func (b Sysctl) Plan(w World) (*ops.Plan, error) {
 	var errs Errors
 	ns := w.namespace(&errs, "namespace", b.NS)
 	if !keyPattern.MatchString(b.Key) {
-		errs.add("key", "%q is not a parameter of the network, such as net.ipv4.ip_forward", b.Key)
+		errs.unlike("key", b.Key, "a parameter of the network, such as net.ipv4.ip_forward")
 	}
 	if b.Value == "" || strings.ContainsFunc(b.Value, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune("'\"\\$`;&|<>*?()", r) }) {
-		errs.add("value", "%q is no value of a parameter", b.Value)
+		errs.unlike("value", b.Value, "a value of a parameter, such as 1")
 	}
 	if err := errs.err(); err != nil {
 		return nil, err

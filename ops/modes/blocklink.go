@@ -172,6 +172,9 @@ func (b LinkMove) Plan(w World) (*ops.Plan, error) {
 	to := ""
 	p, err := w.onLink(b.NS, b.Link, "move", "move link", true, func(ns string, errs *Errors) ops.Step {
 		to = w.namespace(errs, "to", b.To)
+		if b.Link == "lo" || w.linksOf(ns)[b.Link].Kind == "bridge" {
+			errs.add("link", "%s cannot be moved: lo and bridges belong to their namespace", b.Link)
+		}
 		if b.To == "" {
 			errs.add("to", "is missing: name a namespace, or host")
 		}

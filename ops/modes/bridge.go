@@ -328,10 +328,8 @@ func parseSubnet(errs *Errors, w World, field, text string, six bool) netip.Pref
 	text = strings.TrimSpace(text)
 	p, err := netip.ParsePrefix(text)
 	switch {
-	case text == "":
-		errs.add(field, "is missing: give a subnet, such as 172.18.0.0/24")
 	case err != nil:
-		errs.add(field, "%q is not a subnet in CIDR form, such as 172.18.0.0/24", text)
+		errs.unlike(field, text, "a subnet in CIDR form, such as 172.18.0.0/24")
 	case p.Addr().Is4() == six || p.Addr().Is4In6():
 		errs.add(field, "%s is not %s", p, map[bool]string{false: "IPv4", true: "IPv6"}[six])
 	case p.Masked() != p:

@@ -50,6 +50,15 @@ func (e *Errors) add(field, format string, args ...any) {
 	*e = append(*e, FieldError{field, fmt.Sprintf(format, args...)})
 }
 
+// unlike says that what was given is not what it must be, or that nothing was.
+func (e *Errors) unlike(field, text, what string) {
+	if text == "" {
+		e.add(field, "is missing: give %s", what)
+	} else {
+		e.add(field, "%q is not %s", text, what)
+	}
+}
+
 // err is e as an error, nil when nothing is wrong.
 func (e Errors) err() error {
 	if len(e) == 0 {

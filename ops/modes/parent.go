@@ -170,7 +170,7 @@ func parseGateway(errs *Errors, text string, subnet netip.Prefix) netip.Addr {
 	a, err := netip.ParseAddr(text)
 	switch {
 	case err != nil:
-		errs.add("gateway", "%q is not an IP address", text)
+		errs.unlike("gateway", text, "an IP address")
 	case subnet.IsValid() && !subnet.Contains(a):
 		errs.add("gateway", "%s is not in %s", a, subnet)
 	}
@@ -185,7 +185,7 @@ func parseFirst(errs *Errors, text string, l *lan) {
 	a, err := netip.ParseAddr(text)
 	switch {
 	case err != nil:
-		errs.add("first", "%q is not an IP address", text)
+		errs.unlike("first", text, "an IP address")
 	case !l.subnets[0].Contains(a):
 		errs.add("first", "%s is not in %s", a, l.subnets[0])
 	default:
