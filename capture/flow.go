@@ -86,13 +86,29 @@ func (f *flow) rules(reply bool, from, to int, src, dst bool) (out []*RuleRef) {
 }
 
 // flows finds the flow of a key. It holds a bounded number of flows: the one
-// that was not used for longest makes room.
+// that was not used for longest makes room. Those that are rewritten are counted
+// apart: what conntrack told once cannot be found out again from the packets.
 type flows struct {
 	// A key and its mirror image share one entry, that of the lesser source.
-	byKey          map[Key]spot
+	byKey     map[Key]spot
+	plain     flowList
+	rewritten flowList
+	forgotten uint64 // rewritten flows that made room
+	ids       uint64
+}
+
+// flowList are flows by their last use.
+type flowList struct {
 	newest, oldest *flow
 	count, limit   int
-	ids            uint64
+}
+
+// listOf is the list that f is in.
+func (fs *flows) listOf(f *flow) *flowList {
+	if len(f.steps) > 0 {
+		return &fs.rewritten
+	}
+	return &fs.plain
 }
 
 // spot is a key's entry: the flow, and which of its keys. swapped says that the
@@ -154,10 +170,18 @@ func (fs *flows) add(f *flow) {
 	for i := range f.keys {
 		fs.own(f, i)
 	}
-	fs.link(f)
-	fs.count++
-	for fs.count > fs.limit {
-		fs.remove(fs.oldest)
+	l := fs.listOf(f)
+	l.link(f)
+	fs.trim(l)
+}
+
+// trim makes the list as long as it may be.
+func (fs *flows) trim(l *flowList) {
+	for l.count > l.limit {
+		fs.remove(l.oldest)
+		if l == &fs.rewritten {
+			fs.forgotten++
+		}
 	}
 }
 
@@ -176,38 +200,39 @@ func (fs *flows) remove(f *flow) {
 			delete(fs.byKey, c)
 		}
 	}
-	fs.unlink(f)
-	fs.count--
+	fs.listOf(f).unlink(f)
 }
 
 func (fs *flows) use(f *flow) {
-	if fs.newest != f {
-		fs.unlink(f)
-		fs.link(f)
+	if l := fs.listOf(f); l.newest != f {
+		l.unlink(f)
+		l.link(f)
 	}
 }
 
-func (fs *flows) link(f *flow) {
-	f.old, f.newer = fs.newest, nil
+func (l *flowList) link(f *flow) {
+	f.old, f.newer = l.newest, nil
 	if f.old != nil {
 		f.old.newer = f
 	} else {
-		fs.oldest = f
+		l.oldest = f
 	}
-	fs.newest = f
+	l.newest = f
+	l.count++
 }
 
-func (fs *flows) unlink(f *flow) {
+func (l *flowList) unlink(f *flow) {
 	if f.newer != nil {
 		f.newer.old = f.old
 	} else {
-		fs.newest = f.old
+		l.newest = f.old
 	}
 	if f.old != nil {
 		f.old.newer = f.newer
 	} else {
-		fs.oldest = f.newer
+		l.oldest = f.newer
 	}
+	l.count--
 }
 
 // rival is the latest of what is known that contradicts t: a flow with the same
@@ -244,8 +269,11 @@ func (fs *flows) translate(t *translation) (f *flow, replaced []*flow) {
 			k.steps[i] = t.step
 			return nil, nil
 		case i+1 == len(k.keys) && !hasAfter:
+			fs.listOf(k).unlink(k)
 			k.keys, k.steps = append(k.keys, t.to), append(k.steps, t.step)
+			fs.rewritten.link(k)
 			fs.own(k, i+1)
+			fs.trim(&fs.rewritten)
 			return nil, nil
 		}
 	}

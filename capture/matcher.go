@@ -74,6 +74,10 @@ func (m *Matcher) Flush() []*Rewrite {
 // Unmatched is the number of packets that were seen at one point only.
 func (m *Matcher) Unmatched() uint64 { return m.t.lone }
 
+// Forgotten is the number of rewritten flows that are not known any more, as
+// there were too many: their next packets stay unmatched.
+func (m *Matcher) Forgotten() uint64 { return m.t.flows.forgotten }
+
 func (m *Matcher) tell() (out []*Rewrite) {
 	m.t.tell(func(g *group) {
 		if len(g.seen) > 1 {

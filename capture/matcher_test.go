@@ -295,8 +295,8 @@ func TestMatcherMemoryIsBounded(t *testing.T) {
 		b.Outer.Key.Src = [16]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}
 		m.See(&b)
 	}
-	if m.t.count > maxGroups || m.t.flows.count > maxFlows || len(m.t.flows.byKey) > maxFlows {
-		t.Errorf("%d groups, %d flows, %d keys are kept", m.t.count, m.t.flows.count, len(m.t.flows.byKey))
+	if m.t.count > maxGroups || m.t.flows.plain.count > maxFlows || len(m.t.flows.byKey) > maxFlows {
+		t.Errorf("%d groups, %d flows, %d keys are kept", m.t.count, m.t.flows.plain.count, len(m.t.flows.byKey))
 	}
 	if m.Unmatched() != maxGroups/2 {
 		t.Errorf("%d unmatched, want %d", m.Unmatched(), maxGroups/2)
@@ -304,6 +304,34 @@ func TestMatcherMemoryIsBounded(t *testing.T) {
 	m.Flush()
 	if m.t.count != 0 || len(m.t.groups) != 0 {
 		t.Errorf("%d groups are left after Flush", m.t.count)
+	}
+}
+
+// A connection that is rewritten is not forgotten for others that are not, nor
+// for fewer than conntrack holds.
+func TestMatcherRemembersRewrittenFlows(t *testing.T) {
+	m := NewMatcher(uplink, container)
+	m.Translate(published())
+	other := m.t.brief(see(t, 0, uplink, pkt{proto: "udp", src: "10.0.0.1:1", dst: "10.0.0.2:2"}))
+	tr := Translation{NS: "host", SNAT: snatRule, Original: tuple("udp", "172.18.0.2:1", "10.10.0.2:2"), Reply: tuple("udp", "10.10.0.2:2", "10.10.0.1:1")}
+	flood := func(n int) {
+		for i := range n {
+			other.Time++
+			other.Outer.Key.Src = [16]byte{11, byte(i >> 16), byte(i >> 8), byte(i)}
+			m.See(&other)
+			a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{12, byte(i >> 16), byte(i >> 8), byte(i)}), 1)
+			tr.ID, tr.Original.Src, tr.Reply.Dst = uint32(i), a, netip.AddrPortFrom(a.Addr().Next(), 2)
+			m.Translate(tr)
+		}
+	}
+	flood(maxRewritten - 1)
+	m.Add(see(t, 1000, uplink, requestOutside(1)))
+	if got := m.Add(see(t, 1010, container, requestInside(1))); len(got) != 1 || got[0].Rule != dnatRule || m.Forgotten() != 0 {
+		t.Errorf("%d rewrites, %d flows forgotten", len(got), m.Forgotten())
+	}
+	flood(2 * maxRewritten)
+	if f := &m.t.flows; f.rewritten.count > maxRewritten || f.plain.count > maxFlows || len(f.byKey) > 2*maxRewritten+maxFlows || m.Forgotten() == 0 {
+		t.Errorf("%d and %d flows, %d keys are kept, %d forgotten", f.rewritten.count, f.plain.count, len(f.byKey), m.Forgotten())
 	}
 }
 

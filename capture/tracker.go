@@ -8,8 +8,11 @@ import (
 
 // Bounds of a tracker's memory.
 const (
-	maxFlows  = 1 << 17
-	maxGroups = 1 << 17
+	maxFlows = 1 << 17
+	// maxRewritten is as many as conntrack itself holds by default
+	// (nf_conntrack_max); they take some 100 MB.
+	maxRewritten = 1 << 18
+	maxGroups    = 1 << 17
 	// maxAlike is how many packets that are the same in all that can be known of
 	// them wait for their partners: the same bytes, sent again and again.
 	maxAlike = 256
@@ -45,7 +48,7 @@ type tracker struct {
 func newTracker(points []Point) tracker {
 	t := tracker{
 		patience: patience, groups: map[invariants]*group{}, numbered: map[Point]uint16{},
-		flows: flows{byKey: map[Key]spot{}, limit: maxFlows}, later: later{keys: map[Key]int{}},
+		flows: flows{byKey: map[Key]spot{}, plain: flowList{limit: maxFlows}, rewritten: flowList{limit: maxRewritten}}, later: later{keys: map[Key]int{}},
 	}
 	for _, p := range points {
 		t.number(p)

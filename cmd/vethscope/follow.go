@@ -41,6 +41,7 @@ type follower struct {
 	told     *capture.Translations  // what it told, when set before run
 	talks    *capture.Conversations // counted, when set before run
 	notices  chan string
+	forgot   bool          // that the matcher forgets flows was told
 	taken    uint64        // serial of the last packet
 	skipped  atomic.Uint64 // packets that the store let go of before we saw them
 }
@@ -227,6 +228,10 @@ func (f *follower) learn(ctx context.Context, b *batch) {
 func (f *follower) advance(b *batch, now time.Time) {
 	if f.matcher != nil {
 		b.rewrites = append(b.rewrites, f.matcher.Advance(now)...)
+		if f.matcher.Forgotten() > 0 && !f.forgot {
+			f.forgot = true
+			f.notice("more flows are rewritten than can be remembered: later packets of the oldest stay unmatched")
+		}
 	}
 	if f.journeys != nil {
 		b.journeys = append(b.journeys, f.journeys.Advance(now)...)
