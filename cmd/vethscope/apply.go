@@ -156,6 +156,9 @@ func applyLab(cmd *cobra.Command, g *global, f planFlags, arg string, prove bool
 	}
 	plans, err := l.Plans(w)
 	if err != nil {
+		if entries, _ := journal().Entries(); slices.ContainsFunc(entries, func(e ops.Entry) bool { return e.Lab == l.Name }) {
+			return usageError{fmt.Errorf("apply: lab %s is there already: `vethscope delete -f %s` takes it back", l.Name, arg)}
+		}
 		return labError(err)
 	}
 	if show {

@@ -35,6 +35,7 @@ import (
 
 	"vethscope/ops"
 	"vethscope/ops/modes"
+	"vethscope/ops/probe"
 )
 
 // Lab is one lab file, read and understood, but not yet held against a world.
@@ -185,16 +186,13 @@ func readProof(file, at string, part ast.Node) (ops.Proof, Errors) {
 	add := func(field, message string) {
 		errs = append(errs, Error{file, line(part, field), at + "." + field, message})
 	}
-	switch p.Kind {
-	case "ping", "get", "udp", "listen":
-	default:
-		add("kind", fmt.Sprintf("%q must be ping, get, udp or listen", p.Kind))
-	}
 	if p.From == "" {
 		add("from", "is missing: the namespace that tries it")
 	}
 	if p.Target == "" {
 		add("target", "is missing: an address, a URL, or ADDRESS:PORT for udp")
+	} else if field, message := probe.Check(p); field != "" {
+		add(field, message)
 	}
 	return p, errs
 }

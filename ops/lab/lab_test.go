@@ -110,6 +110,12 @@ func TestBadLabs(t *testing.T) {
 		{"empty", good, "\n", "shop.yaml: is empty"},
 		{"kind of proof", "kind: ping", "kind: pingg", `shop.yaml:20: proofs[0].kind: "pingg"`},
 		{"proof from nowhere", "from: web-3", "from: web-9", `shop.yaml:20: proofs[0].from: no namespace "web-9"`},
+		{"target of a ping", "target: 172.19.0.2", "target: db-1", `shop.yaml:20: proofs[0].target: "db-1" is not an IP address`},
+		{"target of a get", "kind: ping, from: web-3, target: 172.19.0.2", "kind: get, from: web-3, target: http://db-1/", `shop.yaml:20: proofs[0].target: "db-1" is not an IP address`},
+		{"target of a datagram", "kind: ping, from: web-3, target: 172.19.0.2", "kind: udp, from: web-3, target: 172.19.0.2", "shop.yaml:20: proofs[0].target: udp 172.19.0.2: give address:port"},
+		{"port to listen on", "kind: ping, from: web-3, target: 172.19.0.2", "kind: listen, from: web-3, target: http", `shop.yaml:20: proofs[0].target: port "http"`},
+		{"server without a port", "want: true", "want: true, serve: db-1", `shop.yaml:20: proofs[0].serve: "db-1" must be NAMESPACE:PORT`},
+		{"server nowhere", "want: true", "want: true, serve: 'db-9:53/udp'", `shop.yaml:20: proofs[0].serve: no namespace "db-9"`},
 		{"escape sequence", "title: A shop", `"\e[31m": x`, "unknown field"},
 	} {
 		t.Run(c.what, func(t *testing.T) {

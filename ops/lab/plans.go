@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"vethscope/ops"
 	"vethscope/ops/modes"
@@ -28,6 +29,10 @@ func (l *Lab) Plans(w modes.World) ([]*ops.Plan, error) {
 		if !w.Namespaces[p.From] {
 			errs = append(errs, Error{l.File, line(l.proofs[i], "from"), fmt.Sprintf("proofs[%d].from", i),
 				fmt.Sprintf("no namespace %q", p.From)})
+		}
+		if ns, _, ok := strings.Cut(p.Serve, ":"); ok && !w.Namespaces[ns] {
+			errs = append(errs, Error{l.File, line(l.proofs[i], "serve"), fmt.Sprintf("proofs[%d].serve", i),
+				fmt.Sprintf("no namespace %q", ns)})
 		}
 	}
 	if len(errs) > 0 {

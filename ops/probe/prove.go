@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +96,37 @@ func serveAll(ctx context.Context, list []ops.Proof) (stop func(), err error) {
 		servers[p.Serve] = s
 	}
 	return stop, nil
+}
+
+// Check says what is wrong with a proof before it is tried, and in which field:
+// "kind", "target" or "serve"; "" is nothing. That there is such a namespace it does
+// not check.
+func Check(p ops.Proof) (field, message string) {
+	var err error
+	switch p.Kind {
+	case "ping":
+		if _, err = netip.ParseAddr(p.Target); err != nil {
+			err = badInput("%q is not an IP address", p.Target)
+		}
+	case "get":
+		_, err = targetURL(p.Target)
+	case "udp":
+		_, err = datagramTarget(p.Target)
+	case "listen":
+		_, err = listenAddr(p.Target)
+	default:
+		return "kind", fmt.Sprintf("%q must be ping, get, udp or listen", p.Kind)
+	}
+	if err != nil {
+		return "target", err.Error()
+	}
+	if p.Serve != "" {
+		ns, port, _ := strings.Cut(p.Serve, ":")
+		if _, err := strconv.ParseUint(strings.TrimSuffix(port, "/udp"), 10, 16); err != nil || ns == "" {
+			return "serve", fmt.Sprintf("%q must be NAMESPACE:PORT or NAMESPACE:PORT/udp", p.Serve)
+		}
+	}
+	return "", ""
 }
 
 // serveFor starts a server on a port, "80" or "53/udp".

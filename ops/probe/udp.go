@@ -115,26 +115,35 @@ const sendAgain = 300 * time.Millisecond
 // 300 ms. A port that nobody listens on is an error where the other side says so,
 // ECONNREFUSED. Exchange may be called concurrently.
 func Exchange(ctx context.Context, nsPath, dst string, o ExchangeOptions) (Reply, error) {
-	host, port, err := net.SplitHostPort(dst)
+	dst, err := datagramTarget(dst)
 	if err != nil {
-		return Reply{}, badInput("udp %s: give address:port", dst)
-	}
-	if host, err = literal(host); err != nil {
-		return Reply{}, fmt.Errorf("udp %s: %w", dst, err)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return Reply{}, badInput("udp %s: give a port from 0 to 65535", dst)
+		return Reply{}, err
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("no answer within %s", o.Timeout))
 	defer cancel()
-	r, err := exchange(ctx, nsPath, net.JoinHostPort(host, port))
+	r, err := exchange(ctx, nsPath, dst)
 	if err != nil {
 		return r, fmt.Errorf("udp %s: %w", dst, plain(ctx, err))
 	}
 	return r, nil
+}
+
+// datagramTarget checks "address:port".
+func datagramTarget(dst string) (string, error) {
+	host, port, err := net.SplitHostPort(dst)
+	if err != nil {
+		return "", badInput("udp %s: give address:port", dst)
+	}
+	if host, err = literal(host); err != nil {
+		return "", badInput("udp %s: %v", dst, err)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", badInput("udp %s: give a port from 0 to 65535", dst)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 func exchange(ctx context.Context, nsPath, dst string) (Reply, error) {

@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"ui/pages":                {"ui/kit", "assets", "capture", "ops", "ops/inventory", "ops/netfilter", "ops/modes", "ops/lab"},
 	"ui":                      {"ui/kit", "ui/pages", "assets", "capture", "ops", "ops/inventory", "ops/netfilter", "ops/modes"},
 	"cmd":                     {"ui", "ui/kit", "ui/pages", "assets", "capture", "cmd", "ops", "ops/inventory", "ops/netfilter", "ops/netns", "ops/steps", "ops/modes", "ops/dns", "ops/lab", "ops/sandbox", "ops/sweep", "ops/probe"},
-	"ops/lab":                 {"ops", "ops/modes", "assets"},
+	"ops/lab":                 {"ops", "ops/modes", "ops/probe", "assets"},
 }
 
 // confined says where alone a foreign package may be imported, tests apart.

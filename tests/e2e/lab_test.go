@@ -13,12 +13,13 @@ func TestLabFile(t *testing.T) {
 		cd /run; cp /dev/stdin shop.yaml <<-E
 			lab: shop
 			networks:
-			  - {mode: bridge, name: web, containers: 2, subnet: 172.18.0.0/24, publish: ["8080:80"]}
+			  - {mode: bridge, name: web, containers: 2, subnet: 172.18.0.0/24, publish: ["8080:80", "5353:53/udp@2"]}
 			  - {mode: bridge, name: db, containers: 1, subnet: 172.19.0.0/24}
 			  - {mode: connect, network: web, container: db-1, aliases: [store]}
 			  - {mode: publish, network: web, publish: "9000:80@db-1"}
 			proofs:
 			  - {kind: get, from: outside, target: "http://10.10.0.1:9000/", serve: "db-1:80", want: true, why: it is published}
+			  - {kind: udp, from: outside, target: "10.10.0.1:5353", serve: "web-2:53/udp", want: true, why: datagrams get in}
 		E
 		state() { ip -o link | sed 's/^[0-9]*: //; s/@if[0-9]*//; s/ link-netnsid.*//; s/link\/ether [0-9a-f:]*//' | sort; ip netns | sed 's/ .*//' | sort; nft -s list ruleset; find /run -name '*.jsonl'; }
 		state > before
@@ -31,7 +32,7 @@ func TestLabFile(t *testing.T) {
 		vethscope create bridge other --subnet 172.20.0.0/24 --no-dns
 		state | grep -v jsonl > made
 		vethscope export --name again > again.yaml
-		never vethscope apply shop.yaml 2>/dev/null
+		never vethscope apply shop.yaml 2> said; grep 'lab shop is there already: .vethscope delete -f shop.yaml. takes it back' said
 		vethscope delete -f shop.yaml
 		vethscope ls links | grep other
 		vethscope delete other
