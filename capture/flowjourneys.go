@@ -30,6 +30,8 @@ type FlowJourneys struct {
 	read  int    // of nat
 	known []Translation
 	j     *Journeys
+	look  Look
+	told  []*group // complete, and not yet put into words
 
 	// Of a file there are no translations: they are concluded.
 	guess   *concluder
@@ -37,9 +39,23 @@ type FlowJourneys struct {
 	buf     []Brief
 }
 
+// Look says how FlowJourneys looks.
+type Look struct {
+	// Now is the time by the clock of the packets: what was not seen elsewhere by
+	// then is told as it is.
+	Now time.Time
+	// May is how long it may take, about.
+	May time.Duration
+	// Most is how many journeys it may bring: it ends with these, or, when Latest
+	// is true, goes on and brings the last ones.
+	Most   int
+	Latest bool
+}
+
 // FlowPart is what one look of FlowJourneys has found.
 type FlowPart struct {
 	Journeys []*Journey
+	Skipped  int // journeys that are not told, as there are Most later ones
 	// Again says that it has begun anew, as a flow turned out to be rewritten:
 	// what was told before is told again.
 	Again   bool
@@ -71,38 +87,60 @@ func NewFlowJourneys(from Packets, nat *Translations, begin uint64, of ...Brief)
 }
 
 func (f *FlowJourneys) restart() {
-	f.j, f.next = NewJourneys(f.from.Record, f.from.Points()...), f.begin
+	f.j, f.next, f.told = NewJourneys(f.from.Record, f.from.Points()...), f.begin, nil
+	f.j.sink = func(g *group) {
+		f.told = append(f.told, &group{flow: g.flow, reply: g.reply, key: g.key, seen: slices.Clone(g.seen)})
+	}
 	for _, t := range f.known {
 		f.j.Translate(t)
 	}
 }
 
-// Look looks at the packets that it has not seen yet, for about as long as it
-// may. now is the time by the clock of the packets: what was not seen elsewhere
-// by then is told as it is.
-func (f *FlowJourneys) Look(now time.Time, may time.Duration) (out FlowPart) {
-	until, begin := time.Now().Add(may), f.next
+// Look looks at the packets that it has not seen yet.
+func (f *FlowJourneys) Look(l Look) (out FlowPart) {
+	f.look = l
+	until, begin := time.Now().Add(l.May), f.next
 	f.learn(&out)
 	for {
 		n := f.from.View(f.next, f.buf)
 		if n == 0 {
-			out.Journeys = append(out.Journeys, f.rest(now, f.next == begin)...)
+			f.rest(f.next == begin)
 			break
 		}
 		f.see(f.buf[:n], &out)
-		if !time.Now().Before(until) {
-			out.More = true
+		f.trim(&out, 2*l.Most)
+		if out.More = !time.Now().Before(until) || f.full(); out.More {
 			break
 		}
 	}
+	f.trim(&out, l.Most)
+	for _, g := range f.told {
+		out.Journeys = append(out.Journeys, f.j.journey(g))
+	}
+	f.told = nil
 	out.Next, out.Waiting = f.next, f.j.m.t.count > 0
 	return out
+}
+
+// full says that there are as many journeys as were asked for.
+func (f *FlowJourneys) full() bool { return !f.look.Latest && len(f.told) >= f.look.Most }
+
+// trim lets go of the oldest journeys, when the latest are asked for and there
+// are more than most.
+func (f *FlowJourneys) trim(out *FlowPart, most int) {
+	if n := len(f.told) - most; f.look.Latest && n > 0 {
+		out.Skipped += n
+		f.told = slices.Delete(f.told, 0, n)
+	}
 }
 
 // see looks at packets, until it has to begin anew.
 func (f *FlowJourneys) see(packets []Brief, out *FlowPart) {
 	for i := range packets {
 		b := &packets[i]
+		if f.full() {
+			return
+		}
 		out.Missed += b.Serial - f.next
 		f.next = b.Serial + 1
 		if f.conclude(b.Serial, out) {
@@ -111,23 +149,23 @@ func (f *FlowJourneys) see(packets []Brief, out *FlowPart) {
 		if k, ok := flowKey(b); ok {
 			if c, _ := canonical(k); f.flows[c] {
 				f.point(b.Point)
-				out.Journeys = append(out.Journeys, f.j.See(b)...)
+				f.j.See(b)
 			}
 		}
 	}
 }
 
-// rest tells of what is complete when there are no more packets now. idle says
+// rest completes what is complete when there are no more packets now. idle says
 // that there were none the last time.
-func (f *FlowJourneys) rest(now time.Time, idle bool) []*Journey {
+func (f *FlowJourneys) rest(idle bool) {
 	if f.nat != nil {
-		return f.j.Advance(now.Add(-journeyDelay)) // what is on its way through the rings is not late yet
+		f.j.Advance(f.look.Now.Add(-journeyDelay)) // what is on its way through the rings is not late yet
+		return
 	}
 	// The times of a file are long past. It may still be looked through for packets.
 	if file, ok := f.from.(interface{ Indexed() bool }); idle || ok && file.Indexed() {
-		return f.j.Flush()
+		f.j.Flush()
 	}
-	return nil
 }
 
 // journeyDelay is how long after a packet its sightings elsewhere may become
@@ -160,7 +198,7 @@ func (f *FlowJourneys) learn(out *FlowPart) {
 	if !grown {
 		f.known = append(f.known, ours...)
 		for _, t := range ours {
-			out.Journeys = append(out.Journeys, f.j.Translate(t)...)
+			f.j.Translate(t)
 		}
 		return
 	}
@@ -221,7 +259,7 @@ func (f *FlowJourneys) conclude(serial uint64, out *FlowPart) (again bool) {
 	case grown:
 		f.again(out)
 	case is:
-		out.Journeys = append(out.Journeys, f.j.Translate(t)...)
+		f.j.Translate(t)
 	}
 	return grown
 }

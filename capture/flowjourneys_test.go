@@ -45,10 +45,10 @@ func (h *held) View(serial uint64, dst []Brief) int {
 	return n
 }
 
-// look is what a look finds that may take as long as it likes.
-func (f *FlowJourneys) look(t *testing.T) FlowPart {
+// lookAll is what a look finds that may take as long as it likes.
+func (f *FlowJourneys) lookAll(t *testing.T) FlowPart {
 	t.Helper()
-	out := f.Look(time.Now(), time.Minute)
+	out := f.Look(Look{Now: time.Now(), May: time.Minute, Most: 1000})
 	if out.More {
 		t.Error("there is more after a minute")
 	}
@@ -88,7 +88,7 @@ func TestFlowJourneys(t *testing.T) {
 				nat.Add(tr)
 			}
 			f, ok := NewFlowJourneys(h, &nat, 1, h.records[at].Brief(0))
-			got := f.look(t)
+			got := f.lookAll(t)
 			if !ok || !slices.Equal(trips(got.Journeys), want) || got.Waiting || got.Missed != 0 || got.Next != uint64(len(h.records)+1) {
 				t.Errorf("asked about packet %d: %+v, got\n%s", at, got, strings.Join(trips(got.Journeys), "\n"))
 			}
@@ -101,19 +101,19 @@ func TestFlowJourneysBeginAnew(t *testing.T) {
 	var nat Translations
 	nat.Add(second)
 	f, _ := NewFlowJourneys(h, &nat, 1, h.records[0].Brief(0))
-	if got := f.look(t); got.Again || len(got.Journeys) != 3 || got.Journeys[0].Matched {
+	if got := f.lookAll(t); got.Again || len(got.Journeys) != 3 || got.Journeys[0].Matched {
 		t.Errorf("before it is known what becomes of the flow: %+v", got)
 	}
 	nat.Add(first)
-	if got := f.look(t); !got.Again || !slices.Equal(trips(got.Journeys), []string{chatterTrip, chatterTrip, chatterTrip}) {
+	if got := f.lookAll(t); !got.Again || !slices.Equal(trips(got.Journeys), []string{chatterTrip, chatterTrip, chatterTrip}) {
 		t.Errorf("behind: %v %q", got.Again, trips(got.Journeys))
 	}
 	nat.Add(first) // a rule may be found later
 	h.add(see(t, 5000, Point{NS: "late", Link: "x"}, pkt{proto: "udp", src: "1.1.1.1:99", dst: "9.9.9.9:53", ipID: 77, payload: "question"}))
-	if got := f.look(t); got.Again || len(got.Journeys) != 1 || got.Journeys[0].Hops[0].Point != "late:x" || got.Journeys[0].Matched {
+	if got := f.lookAll(t); got.Again || len(got.Journeys) != 1 || got.Journeys[0].Hops[0].Point != "late:x" || got.Journeys[0].Matched {
 		t.Errorf("and then: %+v", got)
 	}
-	if got := f.look(t); len(got.Journeys) != 0 {
+	if got := f.lookAll(t); len(got.Journeys) != 0 {
 		t.Errorf("the same once more: %+v", got)
 	}
 }
@@ -123,7 +123,7 @@ func TestFlowJourneysOfAFile(t *testing.T) {
 	f, _ := NewFlowJourneys(h, nil, 1, h.records[5].Brief(3))
 	var all []*Journey
 	for range 3 {
-		got := f.look(t)
+		got := f.lookAll(t)
 		if got.Again {
 			all = nil
 		}
@@ -142,12 +142,41 @@ func TestFlowJourneysMiss(t *testing.T) {
 	nat.Add(second)
 	h.first = 7
 	f, _ := NewFlowJourneys(h, &nat, 1, h.records[0].Brief(0))
-	if got := f.look(t); got.Missed != 6 || len(got.Journeys) != 2 {
+	if got := f.lookAll(t); got.Missed != 6 || len(got.Journeys) != 2 {
 		t.Errorf("%+v", got)
 	}
 	arp := &Record{Point: uplink, Data: make([]byte, 60), Length: 60}
 	if _, ok := NewFlowJourneys(h, &nat, 1, arp.Brief(0)); ok {
 		t.Error("a packet of no flow has one")
+	}
+}
+
+// TestFlowJourneysInParts: no more than are asked for, the first ones or the last.
+func TestFlowJourneysInParts(t *testing.T) {
+	h, first, second := chatter(t)
+	var nat Translations
+	nat.Add(first)
+	nat.Add(second)
+	f, _ := NewFlowJourneys(h, &nat, 1, h.records[0].Brief(0))
+	got := f.Look(Look{Now: time.Now(), May: time.Minute, Most: 2, Latest: true})
+	if len(got.Journeys) != 2 || got.Skipped != 1 || got.More || !got.Journeys[0].Time.Equal(h.records[6].Time) {
+		t.Errorf("the last two: %+v", got)
+	}
+	h = &held{}
+	for i := range 50 {
+		h.add(see(t, i*1e6, container, pkt{proto: "udp", src: "172.18.0.2:7", dst: "9.9.9.9:53", ipID: uint16(i + 1)}))
+	}
+	f, _ = NewFlowJourneys(h, &nat, 1, h.records[0].Brief(0))
+	told := 0
+	for more := true; more; {
+		got := f.Look(Look{Now: time.Now(), May: time.Minute, Most: 7})
+		if more = got.More; len(got.Journeys) > 7 || got.Skipped != 0 {
+			t.Errorf("%d journeys, %d skipped", len(got.Journeys), got.Skipped)
+		}
+		told += len(got.Journeys)
+	}
+	if told != 50 {
+		t.Errorf("%d journeys, want 50", told)
 	}
 }
 
@@ -210,7 +239,7 @@ func TestFlowJourneysThroughNAT(t *testing.T) {
 	f, ok := NewFlowJourneys(s.Store(), &nat, 1, about)
 	told := map[string]int{}
 	time.Sleep(400 * time.Millisecond) // until all are complete
-	for _, w := range f.look(t).Journeys {
+	for _, w := range f.lookAll(t).Journeys {
 		told[trip(w)]++
 	}
 	if !ok || len(told) != 2 || told["original outside:eth0 router:up0[] router:in0[dst,ttl,src_mac,dst_mac,ip_checksum prerouting] inside:eth0[]"] != 50 ||

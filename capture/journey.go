@@ -105,6 +105,7 @@ type Journeys struct {
 	m     Matcher
 	sent  repeats
 	other uint64
+	sink  func(*group) // takes what is complete instead of the caller; nil for none
 }
 
 // journeyPatience is less than that of a Matcher: a journey that was seen to
@@ -182,7 +183,13 @@ func (j *Journeys) Flush() []*Journey {
 }
 
 func (j *Journeys) tell() (out []*Journey) {
-	j.m.t.tell(func(g *group) { out = append(out, j.journey(g)) })
+	j.m.t.tell(func(g *group) {
+		if j.sink != nil {
+			j.sink(g)
+			return
+		}
+		out = append(out, j.journey(g))
+	})
 	return out
 }
 

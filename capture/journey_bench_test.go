@@ -90,7 +90,7 @@ func BenchmarkFlowJourneys(b *testing.B) {
 	}
 	for b.Loop() {
 		f, _ := NewFlowJourneys(store, &log, 1, seen[777])
-		if got := f.Look(time.Now(), time.Minute); len(got.Journeys) != 1 {
+		if got := f.Look(Look{Now: time.Now(), May: time.Minute, Most: 1000}); len(got.Journeys) != 1 {
 			b.Fatalf("%d journeys", len(got.Journeys))
 		}
 	}

@@ -125,8 +125,12 @@ func (p *ladder) look() tea.Cmd {
 		return nil
 	}
 	p.running = true
-	walk, now := p.walk, p.app.Now()
-	return func() tea.Msg { return ladderMsg{p, walk.Look(now, lookTime)} }
+	walk := p.walk
+	look := capture.Look{Now: p.app.Now(), May: lookTime, Most: keepJourneys, Latest: p.follow}
+	if !p.follow && p.seek == 0 {
+		look.Most -= len(p.all)
+	}
+	return func() tea.Msg { return ladderMsg{p, walk.Look(look)} }
 }
 
 // Update takes what was found.
@@ -162,6 +166,7 @@ func (p *ladder) take(part capture.FlowPart) tea.Cmd {
 		p.all, p.points, p.gone, p.missed, p.at = nil, nil, 0, 0, stop{}
 	}
 	p.missed += part.Missed
+	p.gone += part.Skipped
 	for _, j := range part.Journeys {
 		p.add(j)
 	}
