@@ -198,6 +198,7 @@ func (c *Conversations) Len() int { return c.kept }
 func (c *Conversations) Snapshot(now int64, dst []Conversation) []Conversation {
 	now = max(now, c.now)
 	begin := len(dst)
+	dst = slices.Grow(dst, c.kept)
 	for i := range c.convs {
 		if c.convs[i].number != 0 {
 			dst = append(dst, c.told(&c.convs[i], now))

@@ -64,7 +64,8 @@ type Ring struct {
 }
 
 // Open makes a ring on link in the network namespace of the calling thread.
-// It sees what link sends and receives from this moment on, and nothing else.
+// It sees what link sends and receives from this moment on, and nothing else; of
+// the loopback link what it receives, which is the same, as libpcap does.
 func Open(link string, conf Config) (*Ring, error) {
 	ifc, err := net.InterfaceByName(link)
 	if err != nil {
@@ -99,6 +100,12 @@ func (r *Ring) setUp(ifc *net.Interface) error {
 	}
 	if err := r.filter(ifc); err != nil {
 		return err
+	}
+	if ifc.Flags&net.FlagLoopback != 0 {
+		// What goes out of it comes in again at once: it would be seen twice.
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
+			return fmt.Errorf("ignore what the loopback link sends: %w", err)
+		}
 	}
 	const frame = 2048 // only a unit of accounting in version 3
 	req := unix.TpacketReq3{

@@ -71,6 +71,46 @@ func sender(t *testing.T, ns, link string) (send func() error) {
 	return func() error { return unix.Sendto(fd, frame, 0, to) }
 }
 
+// What the loopback link carries is seen once, although it is sent and received.
+func TestLoopbackIsSeenOnce(t *testing.T) {
+	ns := pair(t)
+	sandboxtest.Run(t, ns, "ip", "link", "set", "lo", "up")
+	r := openIn(t, ns, "lo", Config{BlockSize: 4096, Blocks: 8, Timeout: 4 * time.Millisecond, Snaplen: 65535})
+	do(t, ns, func() error {
+		c, err := net.Dial("udp", "127.0.0.1:9")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for range 3 {
+			_, _ = c.Write([]byte("hello")) // refused
+		}
+		return nil
+	})
+	seen := 0
+	for deadline := time.Now().Add(200 * time.Millisecond); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		packets, _ := r.Stats()
+		seen = int(packets)
+	}
+	block, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hello := 0
+	for pkt := block.Packets(); pkt.Next(); {
+		if pkt.Outgoing {
+			t.Error("a packet that goes out is seen")
+		}
+		if pkt.Length == 14+20+8+5 {
+			hello++
+		}
+	}
+	r.Release()
+	if hello == 0 || hello > 3 || seen != 2*hello { // each with its refusal
+		t.Errorf("%d datagrams of 3 were seen, and %d packets", hello, seen)
+	}
+}
+
 // What a full ring cannot take is counted, not forgotten.
 func TestDropsAreCounted(t *testing.T) {
 	ns := pair(t)
