@@ -151,6 +151,11 @@ func (s *sighting) before(o *sighting) bool {
 
 func (g *group) last() int64 { return g.seen[len(g.seen)-1].Time }
 
+// unchanged says that the packet was only forwarded.
+func (g *group) unchanged() bool {
+	return g.seen[0].Innermost().Key == g.seen[len(g.seen)-1].Innermost().Key
+}
+
 // rewritten says that the packet was seen on both sides of a rewriting.
 func (g *group) rewritten() bool { return g.seen[0].rank != g.seen[len(g.seen)-1].rank }
 

@@ -15,6 +15,9 @@ type Matcher struct {
 	// Lookup finds the record of a packet that was seen as a Brief; nil when
 	// there is no need of records.
 	Lookup func(serial uint64) (*Record, bool)
+	// OnlyRewritten leaves out the packets whose addresses, ports and ICMP ids
+	// stayed what they were: they cost no more than to be found again.
+	OnlyRewritten bool
 }
 
 // NewMatcher makes a Matcher for packets of these points. With one or two
@@ -80,7 +83,7 @@ func (m *Matcher) Forgotten() uint64 { return m.t.flows.forgotten }
 
 func (m *Matcher) tell() (out []*Rewrite) {
 	m.t.tell(func(g *group) {
-		if len(g.seen) > 1 {
+		if len(g.seen) > 1 && !(m.OnlyRewritten && g.unchanged()) {
 			out = append(out, m.rewrite(g))
 		}
 	})

@@ -57,6 +57,17 @@ func BenchmarkMatcher(b *testing.B) {
 			m.See(&p.after)
 		}
 	})
+	b.Run("forwarded, not told", func(b *testing.B) {
+		p, m := newBenchPackets(b), NewMatcher(uplink, veth, container)
+		m.OnlyRewritten = true
+		b.ReportAllocs()
+		for b.Loop() {
+			p.next(256)
+			p.after.Outer.Key = p.before.Outer.Key
+			m.See(&p.before)
+			m.See(&p.after)
+		}
+	})
 	b.Run("seen once", func(b *testing.B) {
 		p, m := newBenchPackets(b), NewMatcher(uplink, container)
 		b.ReportAllocs()

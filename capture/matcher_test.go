@@ -194,6 +194,19 @@ func TestMatcher(t *testing.T) {
 	}
 }
 
+func TestMatcherTellsOnlyWhatWasRewritten(t *testing.T) {
+	m := NewMatcher(uplink, veth, container)
+	m.OnlyRewritten = true
+	ping := pkt{proto: "icmp", src: "172.18.0.2:7", dst: "172.18.0.3:7", icmp: layers.CreateICMPv4TypeCode(8, 0), payload: "0123"}
+	got := story{published(), masqueradedPing(9), see(t, 0, uplink, requestOutside(1)), see(t, 5, container, ping), see(t, 10, uplink, ping),
+		see(t, 20, container, requestInside(1)),
+		see(t, 30, container, pkt{proto: "icmp", src: "172.18.0.2:7", dst: "10.10.0.2:7", icmp: layers.CreateICMPv4TypeCode(8, 0), payload: "0123"}),
+		see(t, 40, uplink, pkt{proto: "icmp", src: "10.10.0.1:9", dst: "10.10.0.2:9", icmp: layers.CreateICMPv4TypeCode(8, 0), payload: "0123"})}.play(m)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "1 original host:up0@0>c1:eth0@20") || !strings.HasPrefix(got[1], "2 original c1:eth0@30>host:up0@40") || m.Unmatched() != 0 {
+		t.Errorf("got %q, %d unmatched", got, m.Unmatched())
+	}
+}
+
 func TestMatcherTellsAtOnceWithTwoPoints(t *testing.T) {
 	m := NewMatcher(uplink, container)
 	m.Translate(published())

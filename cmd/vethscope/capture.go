@@ -43,6 +43,7 @@ func (f *captureFlags) following(points []capture.Point) following {
 		rewrites: !f.journeys || f.file.commented(points),
 		journeys: f.journeys,
 	}
+	o.forwarded = o.records // each is shown once
 	if o.Save != "" {
 		o.Snaplen = f.file.snaplen
 	}

@@ -26,6 +26,8 @@ type following struct {
 	records  bool // decode every one, at about a microsecond each
 	rewrites bool // find out which were rewritten; needs two points
 	journeys bool // tell of every one's way
+	// forwarded tells, as rewrites, also of those that were only forwarded.
+	forwarded bool
 }
 
 // follower captures at several points and tells which packets were rewritten
@@ -74,7 +76,7 @@ func follow(ctx context.Context, points []capture.Point, o following) (*follower
 	}
 	if matching {
 		f.matcher = capture.NewMatcher(points...)
-		f.matcher.Lookup = f.store.Record
+		f.matcher.Lookup, f.matcher.OnlyRewritten = f.store.Record, !o.forwarded
 	}
 	return f, nil
 }
