@@ -76,7 +76,7 @@ func tellOther(w io.Writer, n uint64) {
 // repeatText says how a packet repeats an earlier one.
 func repeatText(j *capture.Journey) string {
 	text := map[string]string{
-		capture.Retransmission: "a retransmission: the same data was sent",
+		capture.Retransmission: "a retransmission: the same was sent",
 		capture.Duplicate:      "a duplicate: the same packet was seen",
 		capture.Loop:           "routed in a circle: the same packet, with a higher TTL, was seen",
 	}[j.Repeats.Kind]

@@ -107,6 +107,45 @@ func TestReadJourneys(t *testing.T) {
 	}
 }
 
+// TestJourneysInTrouble: what is lost on its way is seen to end, what is sent
+// again is told apart, and a refusal belongs to what it refuses.
+func TestJourneysInTrouble(t *testing.T) {
+	tool(t, "nft")
+	tool(t, "bash")
+	out := inSandbox(t, `set -e
+		vethscope create bridge web --containers 1 --subnet 172.31.0.0/24 --publish 8080:80 >/dev/null
+		nft add table inet trouble
+		nft 'add chain inet trouble f { type filter hook forward priority 0; }'
+		nft add rule inet trouble f tcp dport 80 drop
+		nft add rule inet trouble f udp dport 7000 reject
+		vethscope capture --all web --journeys --for 5s -f 'tcp or icmp or udp' 2>/dev/null & one=$!
+		sleep 1
+		timeout 2 vethscope get -n outside http://10.10.0.1:8080/ >/dev/null 2>&1 || true
+		vethscope exec web-1 -- bash -c 'echo question >/dev/udp/10.10.0.2/7000'
+		wait $one`).must(t).out
+	one := func(begin string) string {
+		i := strings.Index(out, begin)
+		if i < 0 {
+			t.Fatalf("no %q in\n%s", begin, out)
+		}
+		text, _, _ := strings.Cut(out[i:], "\n\n")
+		return text
+	}
+	if first := one("flow 1, tcp, original"); strings.Contains(first, "again") || !strings.Contains(first, "seen here only") || !strings.Contains(first, "host:up0 ") {
+		t.Errorf("the first attempt:\n%s", first)
+	}
+	if n := strings.Count(out, "a retransmission: the same was sent 1."); n != 1 {
+		t.Errorf("%d retransmissions after a second:\n%s", n, out)
+	}
+	refused, refusal := one("flow 2, udp, original"), one("flow 2, icmp, reply")
+	if !strings.Contains(refused, "host:web ") || strings.Contains(refused, "host:up0 ") {
+		t.Errorf("what is refused:\n%s", refused)
+	}
+	if !strings.Contains(refusal, "about    udp 172.31.0.2:") || !strings.Contains(refusal, "web-1:eth0 ") {
+		t.Errorf("the refusal:\n%s", refusal)
+	}
+}
+
 // TestCaptureJourneys: one request through a published port, with every point
 // on its way, all of which `--all NETWORK` finds.
 func TestCaptureJourneys(t *testing.T) {
