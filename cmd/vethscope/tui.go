@@ -235,6 +235,7 @@ func (b *backend) Capture(_ context.Context, points []capture.Point) error {
 		defer close(c.done)
 		defer cancel()
 		d := &deliver{b: b, f: f}
+		d.flush() // the store is there
 		f.run(ctx, d.take)
 		d.flush()
 	})
