@@ -61,6 +61,7 @@ func (a Add) Plan(w World) (*ops.Plan, error) {
 		out = append(out, &steps.NetnsAdd{Name: c.Name, Reason: "One more container is one more namespace."})
 		out = append(out, p.container(c)...)
 	}
+	made.Proofs = p.newcomers("A container that came later is a neighbour like the others.", made.Containers...)
 	first, last := made.Containers[0].Name, made.Containers[a.Containers-1].Name
 	title := "add " + first
 	if first != last {
@@ -97,7 +98,8 @@ func (c Connect) Plan(w World) (*ops.Plan, error) {
 		Title: fmt.Sprintf("connect %s to network %s", c.Container, c.Network),
 		Name:  ConnectName(c.Network, c.Container),
 		On:    c.Network, Mode: connectMode, Steps: out,
-		Made:     ops.Made{Containers: []ops.Container{leg}},
+		Made: ops.Made{Containers: []ops.Container{leg},
+			Proofs: p.newcomers("With its new leg it is a neighbour in this network, too.", leg)},
 		Settings: c,
 	}
 	if owner := w.made[c.Container]; owner != "" && owner != c.Network {

@@ -59,6 +59,9 @@ func TestAdd(t *testing.T) {
 	if p.On != "web" || p.Name != "web:web-3" || !strings.Contains(p.Script(), "ip -n web-4 route add default via 172.18.0.1 dev eth0") {
 		t.Errorf("plan %s on %s:\n%s", p.Name, p.On, p.Script())
 	}
+	if len(p.Made.Proofs) != 8 || p.Made.Proofs[0].From != "web-3" || p.Made.Proofs[0].Target != "172.18.0.2" || p.Made.Proofs[7].Target != "fd18::5" {
+		t.Errorf("proofs %+v, want both new ones and web-1 to reach each other", p.Made.Proofs)
+	}
 	w = w.After(p)
 	if again := mustPlan(t, w, Add{"web", 1}); again.Made.Containers[0].Name != "web-5" || again.Made.Containers[0].Addr != "172.18.0.6" {
 		t.Errorf("after that comes %+v", again.Made.Containers)
@@ -74,6 +77,9 @@ func TestConnect(t *testing.T) {
 	}
 	if p.Name != ConnectName("web", "db-1") || p.On != "web" || !slices.Equal(p.With, []string{"db"}) {
 		t.Errorf("plan %s on %s with %v", p.Name, p.On, p.With)
+	}
+	if proofs := p.Made.Proofs; len(proofs) != 4 || proofs[0].From != "db-1" || proofs[0].Target != "172.18.0.2" || proofs[1].From != "web-1" || proofs[1].Target != leg.Addr {
+		t.Errorf("proofs %+v, want db-1 and web-1 to reach each other", proofs)
 	}
 	script := p.Script()
 	if strings.Contains(script, "-n db-1 route add default via 172.18.0.1") {

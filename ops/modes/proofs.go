@@ -83,6 +83,24 @@ func (p *bridgePlan) proofs(w World) []ops.Proof {
 	return out
 }
 
+// newcomers and the network's first container reach each other.
+func (p *bridgePlan) newcomers(why string, list ...ops.Container) []ops.Proof {
+	if len(p.containers) == 0 {
+		return nil
+	}
+	var out proofs
+	first := p.containers[0]
+	for _, c := range list {
+		out.ping(c.Name, true, why, first.Addr)
+		out.ping(first.Name, true, why, c.Addr)
+		if first.Addr6 != "" && c.Addr6 != "" {
+			out.ping(c.Name, true, why, first.Addr6)
+			out.ping(first.Name, true, why, c.Addr6)
+		}
+	}
+	return out
+}
+
 // gatewaysOf are the host's addresses in a bridge network.
 func gatewaysOf(m ops.Made) []string {
 	return slices.DeleteFunc([]string{m.Gateway, m.Gateway6}, func(s string) bool { return s == "" })

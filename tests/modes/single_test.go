@@ -94,7 +94,8 @@ func TestC3Bridge(t *testing.T) {
 	}
 	prove(t, db)
 	reach(t, "web-1", "172.19.0.2", false, "another network is another world")
-	create(t, modes.Connect{Network: "db", Container: "web-1"})
+	prove(t, create(t, modes.Connect{Network: "db", Container: "web-1"}))
+	prove(t, create(t, modes.Add{Network: "web", Containers: 1}))
 	got := links(t, "web-1")
 	if len(got) != 3 || !got["eth0"].has("172.18.0.2") || !got["eth1"].has("172.19.0.3") {
 		t.Errorf("links of web-1 %v, want lo, eth0 in web and eth1 in db", got)
