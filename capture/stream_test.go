@@ -361,7 +361,8 @@ func tsharksStream(t testing.TB, path, protocol string, number int) (out [2][]by
 	return out
 }
 
-// inTsharksWords says what is missing as tshark does.
+// inTsharksWords says what is missing as tshark does, which joins the rest where
+// packets were cut short.
 func inTsharksWords(chunks []Chunk) (out [2][]byte) {
 	for _, c := range chunks {
 		dir := 0
@@ -369,7 +370,7 @@ func inTsharksWords(chunks []Chunk) (out [2][]byte) {
 			dir = 1
 		}
 		out[dir] = append(out[dir], c.Data...)
-		if c.Missing > 0 {
+		if c.Missing > 0 && !c.NotKept {
 			out[dir] = append(out[dir], "["+strconv.FormatInt(c.Missing, 10)+" bytes missing in capture file]\x00"...)
 		}
 	}
@@ -381,14 +382,17 @@ func inTsharksWords(chunks []Chunk) (out [2][]byte) {
 func TestStreamsAreTsharks(t *testing.T) {
 	sandboxtest.Tool(t, "tshark")
 	dir := t.TempDir()
-	for seed := range 24 {
+	for seed := range 16 {
 		random := rand.New(rand.NewPCG(uint64(seed), 4))
 		m := mess{late: random.IntN(40), again: random.IntN(30), overlap: random.IntN(30)}
-		if seed%4 == 3 {
+		switch seed % 4 {
+		case 2:
+			m = mess{snaplen: 200}
+		case 3:
 			m = mess{lost: 10}
 		}
 		s := play(t, random, m)
-		if seed%5 == 0 {
+		if seed%5 == 0 && m.snaplen == 0 {
 			for i, r := range s.records {
 				s.records[i] = recordOf(vxlan(t, 4789, 4097, r.Data), r.Point, i)
 				s.records[i].Serial = r.Serial
