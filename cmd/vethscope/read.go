@@ -99,13 +99,16 @@ func newReadCmd() *cobra.Command {
 	return cmd
 }
 
+// lookAhead packets are looked at for points before they are shown.
+const lookAhead = 10_000
+
 // readPackets prints packets as they are found: the first ones of a long file at
 // once.
 func readPackets(ctx context.Context, w io.Writer, file *capture.File, display *filter.Display, f readFlags) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	out := &captureOutput{flags: captureFlags{output: f.output, count: f.count, rewrites: f.rewrites},
-		rewrites: newRewritePrinter(w, f.output), w: w, stop: stop, several: true, display: display, told: map[uint64]bool{}}
+		rewrites: newRewritePrinter(w, f.output), w: w, stop: stop, display: display, told: map[uint64]bool{}}
 	m := capture.NewFileMatcher()
 	for i := 0; ctx.Err() == nil && out.more(); i++ {
 		rec, err := file.Record(i)
@@ -114,6 +117,15 @@ func readPackets(ctx context.Context, w io.Writer, file *capture.File, display *
 		}
 		if err != nil {
 			return err
+		}
+		if i%lookAhead == 0 && !out.several { // a packet is seen twice at several points only
+			file.Index(i + lookAhead)
+			out.several = len(file.Points()) > 1
+		}
+		if !out.several {
+			out.add(batch{records: []*capture.Record{rec}})
+			out.release(rec.Time)
+			continue
 		}
 		out.add(batch{records: []*capture.Record{rec}, rewrites: m.Add(rec)})
 		// The file's time goes on, not ours.
