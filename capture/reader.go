@@ -151,8 +151,10 @@ func (r *reader) copy(pkt *ring.Packet, n int) {
 	c, length := r.chunk, pkt.Length
 	from := c.used + r.framing.head()
 	data := c.data[from : from+n : from+n]
+	parsed := data
 	if n == len(pkt.Data) {
 		copy(data, pkt.Data)
+		parsed = pkt.Data[:n:n] // the copy is on its way yet
 	} else {
 		length += tagBytes
 		copy(data, pkt.Data[:addressBytes])
@@ -164,7 +166,7 @@ func (r *reader) copy(pkt *ring.Packet, n int) {
 		b := &c.briefs[c.n]
 		b.Time, b.Length, b.Kept, b.Point = pkt.Time, uint32(length), uint32(n), uint16(r.order)
 		b.Outgoing, b.Offload = pkt.Outgoing, pkt.Offload
-		r.briefer.parseInto(b, data, r.framed) // View settles it
+		r.briefer.parseInto(b, parsed, r.framed) // View settles it
 	}
 	end := c.used + r.framing.size(n)
 	switch r.framing {

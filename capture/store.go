@@ -175,13 +175,14 @@ func (st *Store) evict() {
 		st.follows++
 	}
 	st.first++
-	st.drop(r)
+	st.drop(r, 1)
 }
 
-// drop lets go of a packet, for one holder. mu is held.
-func (st *Store) drop(r ref) {
+// drop lets go of n packets of a chunk, for one holder; r is one of them. mu is
+// held.
+func (st *Store) drop(r ref, n int) {
 	c := st.chunks[r.chunk()]
-	c.dropped++
+	c.dropped += n
 	st.reuse(r.chunk(), c)
 }
 
@@ -189,8 +190,13 @@ func (st *Store) drop(r ref) {
 func (st *Store) saved(refs []ref) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for _, r := range refs {
-		st.drop(r)
+	for len(refs) > 0 {
+		n := 1
+		for n < len(refs) && refs[n].chunk() == refs[0].chunk() {
+			n++
+		}
+		st.drop(refs[0], n)
+		refs = refs[n:]
 	}
 }
 
@@ -200,15 +206,40 @@ func (st *Store) brief(r ref) *Brief { return &st.chunks[r.chunk()].briefs[r.ind
 func (st *Store) add(refs []ref) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	size := uint64(len(st.order))
-	for _, r := range refs {
-		if st.next-st.first == size {
-			st.evict()
-		}
-		st.order[st.next%size] = r
-		st.next++
+	for len(refs) > 0 {
+		some := refs[:min(len(refs), len(st.order))]
+		st.makeRoom(len(some))
+		at := int(st.next % uint64(len(st.order)))
+		n := copy(st.order[at:], some)
+		copy(st.order, some[n:])
+		st.next += uint64(len(some))
+		refs = refs[len(some):]
 	}
 	st.wake()
+}
+
+// makeRoom lets the oldest packets go, until n more are not too many. mu is held.
+func (st *Store) makeRoom(n int) {
+	size := len(st.order)
+	for over := int(st.next-st.first) + n - size; over > 0; {
+		if st.follows == st.first {
+			st.evict()
+			over--
+			continue
+		}
+		// Most lie behind each other in one chunk, and go together.
+		at := int(st.first % uint64(size))
+		run, most := 1, min(over, size-at)
+		if st.follows > st.first {
+			most = min(most, int(st.follows-st.first))
+		}
+		for run < most && st.order[at+run] == st.order[at]+ref(run) && st.order[at+run].index() != 0 {
+			run++
+		}
+		st.first += uint64(run)
+		st.drop(st.order[at], run)
+		over -= run
+	}
 }
 
 // finish says that nothing more comes.

@@ -2,8 +2,8 @@ package capture
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/gopacket"
@@ -148,16 +148,22 @@ func carried(c carrier, t layers.EthernetType) carrier {
 	return carrier{}
 }
 
+var tunnelTitles = map[string]string{"vxlan": "VXLAN", "geneve": "GENEVE", "gre": "GRE", "ipip": "IP in IP"}
+
 // tunnelInfo tells what a tunnel's packet carries.
 func tunnelInfo(outer, inner *Summary) string {
 	var b strings.Builder
-	b.WriteString(map[string]string{"vxlan": "VXLAN", "geneve": "GENEVE", "gre": "GRE", "ipip": "IP in IP"}[outer.Tunnel])
+	b.WriteString(tunnelTitles[outer.Tunnel])
 	if outer.Tunnel == "vxlan" || outer.Tunnel == "geneve" {
-		fmt.Fprintf(&b, " VNI %d", outer.VNI)
+		b.WriteString(" VNI ")
+		b.WriteString(strconv.FormatUint(uint64(outer.VNI), 10))
 	}
 	b.WriteString(": ")
 	if inner.Src.Addr().IsValid() && inner.Protocol != "arp" {
-		fmt.Fprintf(&b, "%s → %s ", inner.Src.Addr(), inner.Dst.Addr())
+		b.WriteString(inner.Src.Addr().String())
+		b.WriteString(" → ")
+		b.WriteString(inner.Dst.Addr().String())
+		b.WriteByte(' ')
 	}
 	b.WriteString(inner.Info)
 	return b.String()

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type watcher struct {
 	name    string
 	program string // that must be installed; "vethscope" is built; "" for a role
 	role    string // of this test binary
+	several bool   // a shell starts several
 	args    func(dir string) []string
 	ready   time.Duration // from opening the socket until it is at work
 	// seen reads how many packets it has captured, from what it wrote until the
@@ -96,7 +98,16 @@ func (s sample) perPacket() float64 {
 }
 func (s sample) captured() float64 { return 100 * float64(s.seen) / float64(max(s.sent, 1)) }
 
-// measureWatcher lets a watcher watch while o is sent.
+// scene is where a watcher watches.
+type scene struct {
+	path  string // of the namespace of the links
+	links int    // that are watched
+	// enter brings the links into the namespace that a process has of its own.
+	enter func(t testing.TB, pid int)
+	from  string // path of the namespace that is sent from; "" is the same
+}
+
+// measureWatcher lets a watcher watch the wire while o is sent.
 func measureWatcher(t testing.TB, w watcher, o order) sample {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,22 +115,27 @@ func measureWatcher(t testing.TB, w watcher, o order) sample {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return measureScene(t, w, cmd, scene{path: netns.Path("to"), links: 1, enter: moveWire, from: netns.Path("from")}, dir, o)
+}
+
+// measureScene lets cmd watch while o is sent.
+func measureScene(t testing.TB, w watcher, cmd *exec.Cmd, at scene, dir string, o order) sample {
+	t.Helper()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	out, errs := pipes(t, cmd)
-	if err := start("to", watcherCPU, cmd); err != nil {
+	if err := start(at.path, watcherCPU, cmd); err != nil {
 		t.Fatal(err)
 	}
 	stdout, stderr := readLines(out), readLines(errs)
-	ns := netns.Path("to")
 	if w.program == "tcpdump" {
-		ns = fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid)
-		moveWire(t, cmd.Process.Pid)
+		at.path = fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid)
+		at.enter(t, cmd.Process.Pid)
 		_, _ = io.WriteString(stdin, "go\n")
 	}
-	for deadline := time.Now().Add(20 * time.Second); sockets(t, ns) == 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); sockets(t, at.path) < at.links; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s does not begin: %s", w.name, stderr.all())
 		}
@@ -129,7 +145,7 @@ func measureWatcher(t testing.TB, w watcher, o order) sample {
 		<-stdout.first
 	}
 	began := cpuTree(cmd.Process.Pid)
-	report := send(t, "from", o)
+	report := sendBy(t, cmp.Or(at.from, at.path), "send", o)
 	time.Sleep(time.Second) // what is on its way
 	used := cpuTree(cmd.Process.Pid) - began
 	all := &output{stdout: stdout, stderr: stderr, printed: stdout.count(), dir: dir}
@@ -141,7 +157,7 @@ func measureWatcher(t testing.TB, w watcher, o order) sample {
 	if err != nil {
 		t.Fatalf("%s: %v: %s", w.name, err, stderr.all())
 	}
-	s := sample{sent: report.Sent, seen: seen, cpu: used}
+	s := sample{sent: report.Sent * at.links, seen: seen, cpu: used}
 	if w.role != "" {
 		s.report, _ = all.report()
 	}
@@ -155,6 +171,10 @@ func end(cmd *exec.Cmd, w watcher, stdin io.Closer) {
 		_ = stdin.Close()
 	case w.program == "tshark": // it would go on for a minute with what it has not shown yet
 		killTree(cmd.Process.Pid)
+	case w.several: // each is asked by itself; the shell only waits
+		for _, child := range children(cmd.Process.Pid) {
+			_ = unix.Kill(child, unix.SIGTERM)
+		}
 	default:
 		_ = cmd.Process.Signal(unix.SIGINT)
 	}
@@ -178,16 +198,20 @@ func (w watcher) command(t testing.TB, dir string) (*exec.Cmd, error) {
 	t.Cleanup(func() { null.Close() })
 	cmd := exec.Command("sh", append([]string{"-c", `read go; exec "$@"`, "sh", tool}, w.args(dir)...)...)
 	cmd.Stdout = null
-	// As root it wants to become somebody else, and there is nobody else in a
-	// sandbox. So it is made an ordinary user with what it needs, in a network
-	// namespace where that counts.
-	cmd.SysProcAttr = &syscall.SysProcAttr{
+	cmd.SysProcAttr = ordinary()
+	return cmd, nil
+}
+
+// ordinary makes a process an ordinary user with what tcpdump needs, in a network
+// namespace where that counts: as root it wants to become somebody else, and there
+// is nobody else in a sandbox.
+func ordinary() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 1000, HostID: 0, Size: 1}},
 		AmbientCaps: []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN},
 	}
-	return cmd, nil
 }
 
 // TestWatchersSeeWhatIsSent proves that what is measured does what it claims.

@@ -50,9 +50,9 @@ const (
 	watcherCPU = 1
 )
 
-// start starts a process in a namespace, on one processor.
-func start(ns string, cpu int, cmd *exec.Cmd) error {
-	return netns.Do(netns.Path(ns), func() error {
+// start starts a process in the namespace at path, on one processor.
+func start(path string, cpu int, cmd *exec.Cmd) error {
+	return netns.Do(path, func() error {
 		var before, one unix.CPUSet
 		if err := unix.SchedGetaffinity(0, &before); err != nil {
 			return err
@@ -79,19 +79,14 @@ func role(name string, arg any) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// send sends from a namespace and waits until all is sent.
-func send(t testing.TB, ns string, o order) sentReport {
-	t.Helper()
-	return sendBy(t, ns, "send", o)
-}
-
-// sendFlows is send for new flows.
+// sendFlows sends new flows over the wire.
 func sendFlows(t testing.TB, o flowOrder) sentReport {
 	t.Helper()
-	return sendBy(t, "from", "flows", o)
+	return sendBy(t, netns.Path("from"), "flows", o)
 }
 
-func sendBy(t testing.TB, ns, name string, o any) sentReport {
+// sendBy sends in the namespace at path and waits until all is sent.
+func sendBy(t testing.TB, path, name string, o any) sentReport {
 	t.Helper()
 	cmd, err := role(name, o)
 	if err != nil {
@@ -99,7 +94,7 @@ func sendBy(t testing.TB, ns, name string, o any) sentReport {
 	}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := start(ns, senderCPU, cmd); err != nil {
+	if err := start(path, senderCPU, cmd); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {

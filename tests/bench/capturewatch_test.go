@@ -19,7 +19,6 @@ import (
 type watchOrder struct {
 	Points  []capture.Point
 	Latency bool // take the time from wire to summary, of packets sent with Jitter
-	Write   string
 }
 
 // watchReport is what it has seen.
@@ -29,6 +28,8 @@ type watchReport struct {
 	Overrun  int
 	Memory   int64
 	P50, P99 time.Duration
+	// Inversions are packets in the store that are older than those before them.
+	Inversions int
 }
 
 // rows is the height of a large screen, frame how often it is drawn.
@@ -73,7 +74,7 @@ func watchMain(arg string) error {
 	cancel()
 	<-done
 	_, limit := s.Store().Memory()
-	report := watchReport{Memory: limit}
+	report := watchReport{Memory: limit, Inversions: inversions(s.Store())}
 	for _, st := range s.Stats() {
 		report.Captured += int(st.Packets - st.Overrun)
 		report.Dropped += int(st.Dropped)
@@ -84,6 +85,23 @@ func watchMain(arg string) error {
 	}
 	s.Close()
 	return json.NewEncoder(os.Stdout).Encode(report)
+}
+
+func inversions(st *capture.Store) (n int) {
+	view, last := make([]capture.Brief, 1024), int64(0)
+	for serial := uint64(1); ; {
+		got := view[:st.View(serial, view)]
+		if len(got) == 0 {
+			return n
+		}
+		for _, b := range got {
+			if b.Time < last {
+				n++
+			}
+			last = b.Time
+		}
+		serial = got[len(got)-1].Serial + 1
+	}
 }
 
 // draw makes the text of the newest packets, decoded in full, frame by frame.

@@ -22,10 +22,13 @@ type Packet struct {
 	Length   int    // on the link, in bytes, without the tag that the kernel took off
 	Data     []byte // valid until Release
 	Outgoing bool
-	Offload  bool // the transport checksum is not filled in
 	Tagged   bool // the kernel took a VLAN tag off
 	TPID     uint16
 	TCI      uint16
+	// The transport checksum is not filled in. It does not stand beside Outgoing:
+	// both would be read at once, right after each was written, and the processor
+	// waits then.
+	Offload bool
 }
 
 // Where the kernel puts the sockaddr_ll of a packet, and the type in it.

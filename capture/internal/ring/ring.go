@@ -48,14 +48,16 @@ type Config struct {
 // one goroutine, the reader; the other methods may be called from any.
 type Ring struct {
 	conf Config
-	file *os.File
+	file *os.File // an epoll instance that watches the socket
 	conn syscall.RawConn
-	cur  int       // the block that the reader looks at next; changed under mu
+	cur  int // the block that the reader looks at next; changed under mu
+	doze doze
 	last time.Time // until when the reader waits for the last block; zero before the end
 
 	mu      sync.Mutex
 	mem     []byte // nil once closed
 	fd      int
+	ep      int
 	waiting bool // the reader has handed over everything that it was given
 	stopped bool
 	down    bool
@@ -85,10 +87,9 @@ func Open(link string, conf Config) (*Ring, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	r.file = os.NewFile(uintptr(fd), "packet socket of "+link)
-	if r.conn, err = r.file.SyscallConn(); err != nil {
+	if err := r.watch(); err != nil {
 		r.Close()
-		return nil, fmt.Errorf("poll packet socket: %w", err)
+		return nil, fmt.Errorf("watch packet socket: %w", err)
 	}
 	return r, nil
 }
@@ -179,8 +180,14 @@ func (r *Ring) filled(i int) bool {
 func (r *Ring) Next() (Block, error) {
 	r.setWaiting(true)
 	defer r.setWaiting(false)
+	if !r.filled(r.cur) {
+		r.nap()
+	}
 	for {
-		err := r.wait()
+		var err error
+		if !r.filled(r.cur) {
+			err = r.wait()
+		}
 		switch {
 		case r.filled(r.cur):
 			r.setDown(false)
@@ -199,12 +206,13 @@ func (r *Ring) Next() (Block, error) {
 
 // wait returns when there is a block, an error of the socket, or the deadline.
 func (r *Ring) wait() error {
+	r.arm(true)
 	var sockErr error
-	err := r.conn.Read(func(fd uintptr) bool {
+	err := r.conn.Read(func(uintptr) bool {
 		if r.filled(r.cur) {
 			return true
 		}
-		sockErr = pendingError(int(fd))
+		sockErr = pendingError(r.fd)
 		return sockErr != nil
 	})
 	switch {
@@ -263,6 +271,8 @@ func pendingError(fd int) error {
 
 func (r *Ring) block() Block {
 	h := r.header(r.cur)
+	r.doze.blocks++
+	r.doze.packets += int(h.Num_pkts)
 	return Block{
 		base: unsafe.Pointer(&r.mem[r.cur*r.conf.BlockSize]),
 		len:  int(h.Num_pkts), first: uintptr(h.Offset_to_first_pkt),
@@ -362,5 +372,8 @@ func (r *Ring) Close() {
 	r.count()
 	_ = unix.Munmap(r.mem)
 	r.mem = nil
-	_ = r.file.Close()
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	_ = unix.Close(r.fd)
 }
