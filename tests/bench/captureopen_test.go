@@ -171,7 +171,7 @@ func BenchmarkOpenFile(b *testing.B) {
 		var first, whole, ratios []float64
 		for n, d := range all[i] {
 			first, whole = append(first, ms(d.first)), append(whole, ms(d.all))
-			ratios = append(ratios, ratio(d.all, all[0][n].all))
+			ratios = append(ratios, float64(d.all)/float64(all[0][n].all))
 		}
 		fmt.Printf("OpenFile       %-22s %8.1f ms to the first packets  %9.1f ms to all  %7.1f x vethscope open\n", o.name, middle(first), middle(whole), middle(ratios))
 	}
