@@ -79,7 +79,13 @@ func role(name string, arg any) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// sendFlows sends new flows over the wire.
+// send sends from a namespace and waits until all is sent.
+func send(t testing.TB, ns string, o order) sentReport {
+	t.Helper()
+	return sendBy(t, netns.Path(ns), "send", o)
+}
+
+// sendFlows is send for new flows.
 func sendFlows(t testing.TB, o flowOrder) sentReport {
 	t.Helper()
 	return sendBy(t, netns.Path("from"), "flows", o)
