@@ -83,17 +83,12 @@ func (x *Executor) Run(ctx context.Context, p *Plan) error {
 // failure at is the step of the group that failed, and touched how many of its
 // steps may have changed the kernel.
 func (x *Executor) do(ctx context.Context, p *Plan, r *record, running *running, i int, group []Step) (at, touched int, err error) {
-	for k, s := range group {
-		if err := ctx.Err(); err != nil {
-			return k, 0, err
-		}
-		x.tell(p, i+k, PhaseCheck, nil)
-		if err := s.Check(ctx); err != nil {
-			return k, 0, err
-		}
-		running.makes(s) // or all fails
+	if at, err := x.check(ctx, p, running, i, group); err != nil {
+		x.wait(p, i, group, at)
+		return at, 0, err
 	}
 	if err := r.steps("do", i, group...); err != nil {
+		x.wait(p, i, group, 0)
 		return 0, 0, err
 	}
 	for k := range group {
@@ -109,6 +104,31 @@ func (x *Executor) do(ctx context.Context, p *Plan, r *record, running *running,
 		x.tell(p, i+k, PhaseDone, nil)
 	}
 	return 0, len(group), nil
+}
+
+// check checks the steps of a group, and notes what they make: after a failure
+// nothing of it stays. It returns the number of the one that failed.
+func (x *Executor) check(ctx context.Context, p *Plan, running *running, i int, group []Step) (at int, err error) {
+	for k, s := range group {
+		if err := ctx.Err(); err != nil {
+			return k, err
+		}
+		x.tell(p, i+k, PhaseCheck, nil)
+		if err := s.Check(ctx); err != nil {
+			return k, err
+		}
+		running.makes(s)
+	}
+	return 0, nil
+}
+
+// wait tells of all steps of a group but one that they were not begun after all.
+func (x *Executor) wait(p *Plan, i int, group []Step, but int) {
+	for k := range group {
+		if k != but {
+			x.tell(p, i+k, PhaseWaiting, nil)
+		}
+	}
 }
 
 // upTo is 0, 1, … n-1.

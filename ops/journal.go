@@ -155,8 +155,8 @@ func (j *Journal) read(name string) (*Entry, error) {
 		if err != nil {
 			break // the end, or a torn line
 		}
-		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
+		l, err := parseLine(text)
+		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		if e, err = j.replay(e, steps, l); err != nil {
@@ -176,6 +176,26 @@ func (j *Journal) read(name string) (*Entry, error) {
 	}
 	return e, nil
 }
+
+// parseLine reads one line. It leaves the step to who decodes it, and so does not
+// read through it twice.
+func parseLine(text []byte) (l line, err error) {
+	var step []byte
+	head := bytes.TrimSpace(text)
+	if at := bytes.Index(head, []byte(stepField)); at > 0 && !bytes.HasPrefix(head, []byte(planEvent)) {
+		step = head[at+len(stepField) : len(head)-1]
+		head = append(slices.Clone(head[:at]), '}')
+	}
+	err = json.Unmarshal(head, &l)
+	l.Step = step
+	return l, err
+}
+
+// What parseLine looks for. In the line of a plan, settings may have any field.
+const (
+	stepField = `,"step":`
+	planEvent = `{"event":"plan"`
+)
 
 // replay applies one line to what is known so far.
 func (j *Journal) replay(e *Entry, steps map[int]line, l line) (*Entry, error) {
@@ -264,7 +284,7 @@ func (r *record) steps(event string, index int, list ...Step) error {
 			text = fmt.Appendf(text, `,"index":%d`, index+k)
 		}
 		if event != "undone" && !bytes.Equal(r.last[index+k], data) {
-			text = fmt.Appendf(text, `,"kind":%q,"step":%s`, s.Kind(), data)
+			text = fmt.Appendf(text, `,"kind":%q`+stepField+`%s`, s.Kind(), data)
 			r.last[index+k] = data
 		}
 		text = append(text, "}\n"...)

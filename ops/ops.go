@@ -154,6 +154,10 @@ type Published struct {
 // Phase is a moment in the life of a step.
 type Phase string
 
+// PhaseWaiting is that of a step that was not begun; it is told only of one that was
+// checked together with one that failed.
+const PhaseWaiting Phase = ""
+
 // The phases of a step, in the order in which they come.
 const (
 	PhaseCheck  Phase = "check"

@@ -3,6 +3,9 @@ package ops
 import (
 	"context"
 	"io"
+	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // running is what lasts for as long as a plan runs, or is taken back. Its steps find
@@ -44,9 +47,16 @@ func JustMade(ctx context.Context, words ...string) bool {
 	return false
 }
 
-// maxKept bounds what a plan keeps open: with so many namespaces at least half of
-// the files that a process may commonly open are left.
-const maxKept = 500
+// maxKept bounds what a plan keeps open: half of the files that the process may
+// open, and at most so many.
+var maxKept = sync.OnceValue(func() int {
+	const most = 1024
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return most / 2
+	}
+	return int(min(limit.Cur/2, most))
+})
 
 // Kept returns what open opens or, where an earlier step of the plan that runs
 // under ctx did so with the same key, what that opened. The caller calls release
@@ -84,7 +94,7 @@ func Keep(ctx context.Context, key any, v io.Closer) {
 }
 
 func (r *running) keep(key any, v io.Closer) {
-	if len(r.kept) >= maxKept && r.kept[key] == nil {
+	if len(r.kept) >= maxKept() && r.kept[key] == nil {
 		r.close()
 	}
 	r.kept[key] = v

@@ -134,8 +134,17 @@ func TestBatch(t *testing.T) {
 func TestBatchFails(t *testing.T) {
 	for _, how := range []string{"check", "do", "half"} {
 		x := newExecutor(t)
+		var phases [4]Phase
+		x.Observe = func(p Progress) { phases[p.Index] = p.Phase }
 		err := x.Run(t.Context(), plan("net", &fake{Name: "z"}, &several{fake: fake{Name: "a"}},
 			&several{fake: fake{Name: "b", Fail: how}}, &several{fake: fake{Name: "c"}}))
+		want := [4]Phase{PhaseUndone, PhaseUndone, PhaseUndone, PhaseUndone}
+		if how == "check" {
+			want = [4]Phase{PhaseUndone, PhaseWaiting, PhaseFailed, PhaseWaiting}
+		}
+		if phases != want {
+			t.Errorf("%s: at last %q, want %q", how, phases, want)
+		}
 		var failed *StepError
 		if !errors.As(err, &failed) || failed.Step.(*several).Name != "b" {
 			t.Errorf("%s: error %v does not name step b", how, err)
@@ -210,16 +219,17 @@ func TestKept(t *testing.T) {
 	want("twice in a plan", 2, 1)
 	get(ctx, "a", errors.New("failed"))
 	want("after a failure", 2, 2)
-	for i := range maxKept + 1 {
+	most := maxKept()
+	for i := range most + 1 {
 		get(ctx, i, nil)
 	}
-	want("too many", 2+maxKept+1, 2+maxKept)
+	want("too many", 2+most+1, 2+most)
 	r.close()
-	want("at the end", 2+maxKept+1, 2+maxKept+1)
+	want("at the end", 2+most+1, 2+most+1)
 	given := &closer{}
 	Keep(ctx, "given", given)
 	get(ctx, "given", nil)
-	want("given", 2+maxKept+1, 2+maxKept+1)
+	want("given", 2+most+1, 2+most+1)
 	if r.close(); given.closed != 1 {
 		t.Errorf("what was given was closed %d times", given.closed)
 	}

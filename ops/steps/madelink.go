@@ -21,23 +21,15 @@ type madeLink struct {
 	mark     string
 }
 
-// find returns nil where the link is gone, or someone else has taken its name.
-func (m madeLink) find(h *netlink.Handle) (netlink.Link, error) {
-	l, err := findLink(h, m.name)
-	if err != nil || l == nil {
-		return nil, err
-	}
-	a := l.Attrs()
-	if m.index != 0 && a.Index != m.index || a.Alias != "" && a.Alias != m.mark {
-		return nil, nil
-	}
-	return l, nil
+// is says whether l is that link, and not one of someone who has taken its name.
+func (m madeLink) is(a *netlink.LinkAttrs) bool {
+	return a.Name == m.name && (m.index == 0 || a.Index == m.index) && (a.Alias == "" || a.Alias == m.mark)
 }
 
 func (m madeLink) delete() error {
 	return undoIn(m.ns, func(h *netlink.Handle) error {
-		l, err := m.find(h)
-		if err != nil || l == nil {
+		l, err := findLink(h, m.name)
+		if err != nil || l == nil || !m.is(l.Attrs()) {
 			return err
 		}
 		return h.LinkDel(l)
@@ -50,18 +42,17 @@ func (m madeLink) delete() error {
 func deleteLinks(ns string, links []madeLink) []error {
 	errs := make([]error, len(links))
 	err := undoIn(ns, func(h *netlink.Handle) error {
-		group, err := freeGroup(h)
+		list, err := h.LinkList()
 		if err != nil {
-			return err
+			return fmt.Errorf("list links: %w", err)
 		}
+		group, there := freeGroup(list), byName(list)
 		found := false
 		for i, m := range links {
-			l, err := m.find(h)
-			if err == nil && l != nil {
+			if l := there[m.name]; l != nil && m.is(l.Attrs()) {
 				found = true
-				err = h.LinkSetGroup(l, group)
+				errs[i] = h.LinkSetGroup(l, group)
 			}
-			errs[i] = err
 		}
 		if !found {
 			return nil
@@ -76,16 +67,20 @@ func deleteLinks(ns string, links []madeLink) []error {
 	return errs
 }
 
-// freeGroup is a link group that no link is in.
-func freeGroup(h *netlink.Handle) (int, error) {
-	list, err := h.LinkList()
-	if err != nil {
-		return 0, fmt.Errorf("list links: %w", err)
+func byName(list []netlink.Link) map[string]netlink.Link {
+	out := map[string]netlink.Link{}
+	for _, l := range list {
+		out[l.Attrs().Name] = l
 	}
+	return out
+}
+
+// freeGroup is a link group that none of the links is in.
+func freeGroup(list []netlink.Link) int {
 	for {
 		group := 1<<16 + rand.IntN(1<<30)
 		if !slices.ContainsFunc(list, func(l netlink.Link) bool { return l.Attrs().Group == uint32(group) }) {
-			return group, nil
+			return group
 		}
 	}
 }
