@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // talk is what `read --conversations -o json` prints, as far as it is looked at.
@@ -161,4 +162,40 @@ func TestCaptureConversations(t *testing.T) {
 	if r := vethscope(t, "capture", "host:lo", "--conversations", "--journeys"); r.status != 2 || !oneLine(r.errout) {
 		t.Errorf("status %d, %q", r.status, r.errout)
 	}
+}
+
+// TestTUIConversations: from a request through the published port to who talks
+// with whom, to what they say, and to the packets of one of them.
+func TestTUIConversations(t *testing.T) {
+	s := open(t, 100, 30)
+	s.waitFor("sandbox", "outside", "10.10.0.2")
+	s.keys("n")
+	s.waitFor("bridge")
+	s.keys("b")
+	s.waitFor("Create a bridge network", "172.18.0.0/24")
+	s.keys("enter")
+	s.waitFor("Nothing is done yet")
+	s.keys("enter")
+	s.waitFor("Create bridge network web?")
+	time.Sleep(500 * time.Millisecond) // the dialog ignores keys at first
+	s.keys("y")
+	s.waitFor("done", "DNAT to web-1:80")
+	s.keys("r")
+	s.waitFor("rewritten by", "status 200")
+	s.keys("K")
+	s.waitFor("› conversations", "10.10.0.1:8080", "172.18.0.2:80", "closed", "/s now")
+	s.keys("f")
+	s.waitFor("› stream", "→ GET / HTTP/1.1", "← HTTP/1.1 200 OK", "← This is web-1.")
+	s.keys("x")
+	s.waitFor("→ 000000  47 45 54 20 2f 20", "GET / HTTP/1.1..")
+	s.keys("esc")
+	s.waitGone("› stream")
+	s.keys("enter")
+	s.waitGone("› conversations")
+	s.waitFor("tcp and host 10.10.0.2 and host", "[SYN] Se", "GET / HTTP/1.1")
+	s.keys("ctrl+c")
+	if got := s.status(); got != 0 && got != 130 {
+		t.Errorf("ctrl+c: exit status %d", got)
+	}
+	s.tidy()
 }
