@@ -161,26 +161,30 @@ func (b *backend) watch() {
 // which draws after each.
 const frame = 50 * time.Millisecond
 
+// flood is so many packets in a frame that nobody can follow them with his eyes:
+// the frames are longer then.
+const flood = 1000
+
 // deliver collects what a follower brings and sends it on, frame by frame.
 type deliver struct {
-	b    *backend
-	f    *follower
-	last time.Time
-	msg  ui.CaptureMsg
-	more bool // there are more packets
+	b       *backend
+	f       *follower
+	last    time.Time
+	msg     ui.CaptureMsg
+	packets int // that came since
 }
 
 func (d *deliver) take(b batch) {
-	d.more = d.more || b.packets > 0
+	d.packets += b.packets
 	d.msg.Rewrites = append(d.msg.Rewrites, b.rewrites...)
 	for _, n := range b.notices {
 		d.msg.Notice = n
 	}
-	if time.Since(d.last) < frame {
+	if wait := time.Since(d.last); wait < frame || wait < 2*frame && d.packets > flood {
 		return
 	}
 	d.last = time.Now()
-	if !d.more && len(d.msg.Rewrites) == 0 && d.msg.Notice == "" {
+	if d.packets == 0 && len(d.msg.Rewrites) == 0 && d.msg.Notice == "" {
 		return
 	}
 	d.flush()
@@ -188,8 +192,9 @@ func (d *deliver) take(b batch) {
 
 func (d *deliver) flush() {
 	d.msg.Source, d.msg.Translations, d.msg.Stats = d.f.store, d.f.told, d.f.stats()
+	d.msg.Snaplen, d.msg.Skipped = d.b.keep.following().Snaplen, d.f.skipped.Load()
 	d.b.program.Send(d.msg)
-	d.msg, d.more = ui.CaptureMsg{}, false
+	d.msg, d.packets = ui.CaptureMsg{}, 0
 }
 
 // capturing is the one capture that runs.

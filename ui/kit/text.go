@@ -14,12 +14,10 @@ import (
 // them (Unicode UAX #9, categories Cc and Cf); line breaks and tabs become
 // spaces and bytes that are not UTF-8 become U+FFFD.
 func Safe(s string) string {
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] >= 0x7f {
-			return safe(s)
-		}
+	if plain(s) {
+		return s
 	}
-	return s
+	return safe(s)
 }
 
 func safe(s string) string {
@@ -39,13 +37,33 @@ func safe(s string) string {
 	return b.String()
 }
 
+// plain says that every byte of s is a character that takes one cell.
+func plain(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < 0x20 || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // Width is the number of cells that s takes, styling left out.
-func Width(s string) int { return ansi.StringWidth(s) }
+func Width(s string) int {
+	if plain(s) {
+		return len(s)
+	}
+	return ansi.StringWidth(s)
+}
 
 // Cut shortens s to at most w cells; "…" stands for what is missing.
 func Cut(s string, w int) string {
-	if w <= 0 {
+	switch {
+	case w <= 0:
 		return ""
+	case len(s) <= w: // no character takes more cells than it has bytes
+		return s
+	case plain(s):
+		return s[:w-1] + "…"
 	}
 	return ansi.Truncate(s, w, "…")
 }
