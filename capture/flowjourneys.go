@@ -24,7 +24,8 @@ type Packets interface {
 type FlowJourneys struct {
 	from  Packets
 	nat   *Translations
-	flows map[Key]bool // keys that the packets bear on their way, in one of their two directions
+	flows map[Key]bool    // keys that the packets bear on their way, in one of their two directions
+	asked map[uint64]bool // packets whose flow shows when one comes by them
 	begin uint64
 	next  uint64 // what is looked at next
 	read  int    // of nat
@@ -70,11 +71,13 @@ type FlowPart struct {
 // rewritten is concluded from the packets, as by a FileMatcher. ok is false when
 // none of the packets belongs to a flow, as ARP does not.
 func NewFlowJourneys(from Packets, nat *Translations, begin uint64, of ...Brief) (f *FlowJourneys, ok bool) {
-	f = &FlowJourneys{from: from, nat: nat, flows: map[Key]bool{}, begin: begin, buf: make([]Brief, 512)}
+	f = &FlowJourneys{from: from, nat: nat, flows: map[Key]bool{}, asked: map[uint64]bool{}, begin: begin, buf: make([]Brief, 512)}
+	var t tracker
 	for i := range of {
-		if k, ok := flowKey(&of[i]); ok {
-			c, _ := canonical(k)
-			f.flows[c] = true
+		if of[i].Innermost().part.kind == laterPart { // of a packet whose first part says more
+			f.asked[of[i].Serial] = true
+		} else if k, ok := t.flowKey(&of[i]); ok {
+			f.add(k)
 		}
 	}
 	if nat == nil {
@@ -83,7 +86,21 @@ func NewFlowJourneys(from Packets, nat *Translations, begin uint64, of ...Brief)
 		f.guess = &c
 	}
 	f.restart()
-	return f, len(f.flows) > 0
+	return f, len(f.flows)+len(f.asked) > 0
+}
+
+// add looks for packets with this key, too; more is false when that was so
+// already.
+func (f *FlowJourneys) add(k Key) (more bool) {
+	c, _ := canonical(k)
+	more = !f.flows[c]
+	f.flows[c] = true
+	return more
+}
+
+func (f *FlowJourneys) has(k Key) bool {
+	c, _ := canonical(k)
+	return f.flows[c]
 }
 
 func (f *FlowJourneys) restart() {
@@ -146,11 +163,16 @@ func (f *FlowJourneys) see(packets []Brief, out *FlowPart) {
 		if f.conclude(b.Serial, out) {
 			return
 		}
-		if k, ok := flowKey(b); ok {
-			if c, _ := canonical(k); f.flows[c] {
-				f.point(b.Point)
-				f.j.See(b)
+		k, ok := f.j.m.t.flowKey(b)
+		if ok && f.asked[b.Serial] {
+			if delete(f.asked, b.Serial); f.add(k) {
+				f.relearn(out)
+				return
 			}
+		}
+		if ok && f.has(k) {
+			f.point(b.Point)
+			f.j.See(b)
 		}
 	}
 }
@@ -202,8 +224,12 @@ func (f *FlowJourneys) learn(out *FlowPart) {
 		}
 		return
 	}
-	// Others may be about what has come in addition; packets passed by unseen.
-	for grown {
+	f.relearn(out) // packets passed by unseen
+}
+
+// relearn begins anew, with all that is known of the flows.
+func (f *FlowJourneys) relearn(out *FlowPart) {
+	for grown := f.nat != nil; grown; { // what is about one flow may add another
 		all, next := f.nat.Since(0)
 		f.read, f.known, grown = next, f.known[:0], false
 		for _, t := range all {
@@ -224,14 +250,12 @@ func (f *FlowJourneys) again(out *FlowPart) {
 // ours says whether a translation is about a flow that is looked for, and
 // whether packets bear one more key for it.
 func (f *FlowJourneys) ours(t Translation) (is, more bool) {
-	from, _ := canonical(keyOf(t.Original))
-	to, _ := canonical(keyOf(t.Reply))
-	before, after := f.flows[from], f.flows[to]
-	if !before && !after {
+	from, to := keyOf(t.Original), keyOf(t.Reply)
+	if !f.has(from) && !f.has(to) {
 		return false, false
 	}
-	f.flows[from], f.flows[to] = true, true
-	return true, !before || !after
+	before, after := f.add(from), f.add(to)
+	return true, before || after
 }
 
 // conclude looks at a packet of a file for what was rewritten, and says whether

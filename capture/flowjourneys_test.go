@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,6 +133,34 @@ func TestFlowJourneysOfAFile(t *testing.T) {
 	want := strings.NewReplacer(" inner", "", " outer", "").Replace(chatterTrip)
 	if got := trips(all); !slices.Equal(got, []string{want, want, want}) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// TestFlowJourneysOfParts: whichever part of a fragmented packet is asked about.
+func TestFlowJourneysOfParts(t *testing.T) {
+	cut := func(us int, at Point, src string, ttl uint8) (first, last *Record) {
+		whole := build(t, pkt{proto: "udp", src: src, dst: "9.9.9.9:53", ttl: ttl, ipID: 77, payload: strings.Repeat("x", 56)})
+		part := func(flags uint16, body []byte) *Record {
+			data := append(slices.Clone(whole[:34]), body...)
+			binary.BigEndian.PutUint16(data[16:], uint16(20+len(body)))
+			binary.BigEndian.PutUint16(data[20:], flags)
+			us++
+			return recordOf(data, at, us)
+		}
+		return part(0x2000, whole[34:34+32]), part(4, whole[34+32:])
+	}
+	h := &held{}
+	a, b := cut(0, container, "172.18.0.2:7", 64)
+	c, d := cut(10, uplink, "10.10.0.1:7", 63)
+	h.add(a, b, c, d)
+	_, first, _ := chatter(t)
+	var nat Translations
+	nat.Add(first)
+	for _, rec := range h.records {
+		f, ok := NewFlowJourneys(h, &nat, 1, rec.Brief(0))
+		if got := f.lookAll(t); !ok || len(got.Journeys) != 2 || !got.Journeys[0].Matched || !got.Journeys[1].Matched {
+			t.Errorf("asked about part %d: %q", rec.Serial, trips(got.Journeys))
+		}
 	}
 }
 

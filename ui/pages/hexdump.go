@@ -3,6 +3,7 @@ package pages
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/charmbracelet/lipgloss"
 
@@ -65,7 +66,7 @@ func (p *packetPage) head(th *kit.Theme, w int) []string {
 		text += style.Render(mark+p.sides[i].title()) + "  "
 	}
 	if len(p.sides) > 1 {
-		text += th.Dim.Render(p.sides[1].rec.Time.Sub(p.sides[0].rec.Time).String()+" in between, ") + th.Changed.Render("≠ changed, + added")
+		text += th.Dim.Render(p.sides[1].rec.Time.Sub(p.sides[0].rec.Time).Round(time.Microsecond).String()+" in between, ") + th.Changed.Render("≠ changed, + added")
 	}
 	return append(lines, kit.Cut(text, w-1))
 }
@@ -200,7 +201,11 @@ func (l *hexLine) draw(start int) string {
 	data := l.side.rec.Data
 	var hex, text strings.Builder
 	for i := start; i <= start+perLine; i++ {
-		hex.WriteString(l.th.Changed.Render(l.gap(i, start)))
+		if gap := l.gap(i, start); gap == " " {
+			hex.WriteString(gap)
+		} else {
+			hex.WriteString(l.th.Changed.Render(gap))
+		}
 		if i == start+perLine {
 			break
 		}

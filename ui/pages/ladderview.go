@@ -264,7 +264,10 @@ func (s *shape) rowText(j *capture.Journey, i int) string {
 		parts = append(parts, h.Point, map[bool]string{true: "out", false: "in"}[h.Outgoing])
 	}
 	if i == 0 || s.room >= roomyText || h.Src != j.Hops[i-1].Src || h.Dst != j.Hops[i-1].Dst {
-		parts = append(parts, h.Src+" → "+h.Dst, fmt.Sprint("ttl ", h.TTL))
+		parts = append(parts, h.Src+" → "+h.Dst)
+		if ttl := fmt.Sprint("ttl ", h.TTL); kit.Width(strings.Join(parts, "  ")+ttl)+2 <= s.room {
+			parts = append(parts, ttl)
+		}
 	}
 	if t := h.Tunnel; t != nil && (i == 0 || s.room >= roomyText) {
 		parts = append(parts, "in "+tunnelText(t))
