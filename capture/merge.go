@@ -17,8 +17,9 @@ const endOfTime = int64(math.MaxInt64)
 // one has nothing much older than what it read last.
 type merger struct {
 	session *Session
-	runs    []run // one a point
-	final   []ref // what was found to be final, for the store
+	runs    []run   // one a point
+	heads   []int64 // of the runs, in merge
+	final   []ref   // what was found to be final, for the store
 	clock   clock
 }
 
@@ -92,9 +93,7 @@ func (m *merger) collect() time.Duration {
 func (m *merger) next(now int64, hold time.Duration) time.Duration {
 	oldest := endOfTime
 	for i := range m.runs {
-		if r := &m.runs[i]; r.head < len(r.entries) {
-			oldest = min(oldest, r.entries[r.head].time)
-		}
+		oldest = min(oldest, m.runs[i].time())
 	}
 	if oldest == endOfTime {
 		return 0
@@ -104,8 +103,9 @@ func (m *merger) next(now int64, hold time.Duration) time.Duration {
 
 // take adds what was read, and keeps the other slice for the reader.
 func (r *run) take(entries []entry) {
+	waiting := len(r.entries) - r.head
 	switch {
-	case r.head == len(r.entries):
+	case waiting == 0:
 		r.spare, r.entries, r.head = r.entries[:0], entries, 0
 	default:
 		if r.head > len(r.entries)/2 {
@@ -116,7 +116,7 @@ func (r *run) take(entries []entry) {
 	// A point's own packets may be a little out of order when several
 	// processors send.
 	wait := r.entries[r.head:]
-	for i := 1; i < len(wait); i++ {
+	for i := max(waiting, 1); i < len(wait); i++ {
 		if wait[i].time < wait[i-1].time {
 			slices.SortStableFunc(wait, func(a, b entry) int { return cmp.Compare(a.time, b.time) })
 			return
@@ -124,42 +124,50 @@ func (r *run) take(entries []entry) {
 	}
 }
 
+// time is that of the oldest entry, endOfTime when there is none.
+func (r *run) time() int64 {
+	if r.head == len(r.entries) {
+		return endOfTime
+	}
+	return r.entries[r.head].time
+}
+
 // merge moves the entries up to bound to final. Of two at the same moment that
 // of the earlier point comes first.
 func (m *merger) merge(bound int64) {
+	m.heads = m.heads[:0]
+	for i := range m.runs {
+		m.heads = append(m.heads, m.runs[i].time())
+	}
 	for {
-		least := m.least(-1)
-		if least < 0 || m.runs[least].time() > bound {
+		least, first, rival := oldest(m.heads)
+		if first == endOfTime || first > bound {
 			return
 		}
-		until := bound
-		if rival := m.least(least); rival >= 0 {
-			until = min(until, m.runs[rival].time())
-			if rival < least && until == m.runs[rival].time() {
-				until--
-			}
-		}
 		r := &m.runs[least]
+		until := min(bound, rival)
 		for r.head < len(r.entries) && r.entries[r.head].time <= until {
 			m.final = append(m.final, r.entries[r.head].ref)
 			r.head++
 		}
+		m.heads[least] = r.time()
 	}
 }
 
-func (r *run) time() int64 { return r.entries[r.head].time }
-
-// least is the run with the oldest entry, of all but one; -1 when no other has
-// any.
-func (m *merger) least(but int) int {
-	least := -1
-	for i := range m.runs {
-		r := &m.runs[i]
-		if i != but && r.head < len(r.entries) && (least < 0 || r.time() < m.runs[least].time()) {
-			least = i
+// oldest is the run whose head is the oldest, its time, and the time up to which
+// no other run comes before it.
+func oldest(heads []int64) (least int, first, rival int64) {
+	first, rival = endOfTime, endOfTime
+	for i, t := range heads {
+		switch {
+		case t < first:
+			// At the same moment this one comes behind what was the oldest.
+			least, first, rival = i, t, min(rival, first-1)
+		case t < rival:
+			rival = t
 		}
 	}
-	return least
+	return least, first, rival
 }
 
 // clock is the wall clock, except that it does not go back when somebody sets

@@ -21,9 +21,9 @@ type doze struct {
 }
 
 const (
-	// roomyRing bytes hold what two million short packets a second bring in twice
+	// roomyRing bytes hold what two million short packets a second bring in
 	// mostNap.
-	roomyRing = 16 << 20
+	roomyRing = 8 << 20
 	// busyPackets are so many that we do not want to be woken for a few more.
 	busyPackets = 32
 	leastNap    = 2 * time.Millisecond
@@ -41,7 +41,7 @@ func (d *doze) next(c Config) time.Duration {
 	case d.packets < busyPackets || c.Blocks < 16 || c.Timeout > mostTimeout:
 		d.nap = 0
 	case d.nap == 0:
-		d.nap = leastNap
+		d.nap = max(c.Timeout, leastNap)
 	case d.blocks > c.Blocks/8:
 		if d.nap /= 2; d.nap < leastNap {
 			d.nap = 0
