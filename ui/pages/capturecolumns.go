@@ -38,12 +38,12 @@ func (p *Capture) newPacketTable() *kit.Table[uint64, packet] {
 	return kit.NewTable(packetKey,
 		kit.Column[packet]{Title: "Time", Cell: p.time, Right: true, Style: dimCell[packet]},
 		kit.Column[packet]{Title: "Point", Cell: cell(func(r *capture.Record) string { return r.Point.String() }), Max: 24},
-		kit.Column[packet]{Title: "Way", Cell: cell(wayOut), Style: dimCell[packet], Priority: 2},
-		kit.Column[packet]{Title: "Proto", Cell: cell(func(r *capture.Record) string { return r.Summary.Protocol }), Style: strongCell[packet]},
+		kit.Column[packet]{Title: "Way", Cell: cell(wayOut), Style: dimCell[packet], Priority: 3},
+		kit.Column[packet]{Title: "Proto", Cell: cell(func(r *capture.Record) string { return r.Summary.Protocol }), Style: strongCell[packet], Priority: 2},
 		kit.Column[packet]{Title: "Source", Cell: cell(func(r *capture.Record) string { return endpoint(r, false) }), Max: 46, Flex: true, Min: 16, Ends: true, Priority: 1},
 		kit.Column[packet]{Title: "Destination", Cell: cell(func(r *capture.Record) string { return endpoint(r, true) }), Max: 46, Flex: true, Min: 16, Ends: true, Priority: 1},
-		kit.Column[packet]{Title: "Length", Cell: cell(func(r *capture.Record) string { return fmt.Sprint(r.Length) }), Right: true, Style: dimCell[packet], Priority: 3},
-		kit.Column[packet]{Title: "Packet", Cell: cell(func(r *capture.Record) string { return r.Summary.Info }), Flex: true, Min: 12},
+		kit.Column[packet]{Title: "Length", Cell: cell(func(r *capture.Record) string { return fmt.Sprint(r.Length) }), Right: true, Style: dimCell[packet], Priority: 4},
+		kit.Column[packet]{Title: "Packet", Cell: cell(func(r *capture.Record) string { return r.Summary.Info }), Flex: true, Min: 18},
 	)
 }
 
