@@ -328,6 +328,53 @@ func pcapBytes(order binary.AppendByteOrder, magic, linkType uint32, packets ...
 	return b
 }
 
+// TestMixedFiles: several link types in one file, and several sections one behind
+// the other, are read as tshark reads them; what has a link type that we do not
+// decode is shown raw among the others.
+func TestMixedFiles(t *testing.T) {
+	dir := t.TempDir()
+	udp := build(t, pkt{proto: "udp", src: "10.0.0.1:1", dst: "10.0.0.2:2", payload: "abc"})
+	sll := "\x00\x04\x00\x01\x00\x06\x02\x00\x00\x00\x00\x07\x00\x00\x08\x00"
+	acknowledged := []byte{0xd4, 0, 0, 0, 2, 0, 0, 0, 0, 9} // IEEE 802.11, control, ACK
+	var files []string
+	for i, tt := range []struct {
+		linkType uint32
+		data     []byte
+	}{{1, udp}, {101, udp[14:]}, {113, append([]byte(sll), udp[14:]...)}, {0, append([]byte{2, 0, 0, 0}, udp[14:]...)}, {105, acknowledged}} {
+		path := fmt.Sprintf("%s/%d", dir, i)
+		if err := os.WriteFile(path, pcapBytes(binary.LittleEndian, pcapNano, tt.linkType, tt.data, tt.data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, path)
+	}
+	merged, behind := dir+"/merged", dir+"/behind"
+	sandboxtest.Run(t, "", "mergecap", append([]string{"-F", "pcapng", "-w", merged}, files...)...)
+	var whole []byte
+	for _, path := range files {
+		sandboxtest.Run(t, "", "editcap", "-F", "pcapng", path, path+".ng")
+		b, err := os.ReadFile(path + ".ng")
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole = append(whole, b...)
+	}
+	if err := os.WriteFile(behind, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{merged, behind} {
+		seen := map[string]int{}
+		for _, rec := range sameAsTshark(t, path) {
+			seen[rec.Summary.Protocol]++
+			if rec.Summary.Protocol == "?" && (!bytes.Equal(rec.Data, acknowledged) || rec.Summary.Malformed != "link type not supported") {
+				t.Errorf("%s: %x is shown as %+v", path, rec.Data, rec.Summary)
+			}
+		}
+		if seen["udp"] != 8 || seen["?"] != 2 {
+			t.Errorf("%s: %v", path, seen)
+		}
+	}
+}
+
 func TestByteOrdersOfPcap(t *testing.T) {
 	dir := t.TempDir()
 	one := build(t, requestOutside(1))

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"vethscope/capture/internal/ring"
 	"vethscope/ops/sandbox/sandboxtest"
 )
 
@@ -294,5 +295,49 @@ func TestSaveAllocatesNothing(t *testing.T) {
 		s.store.saved(refs)
 	}); n > 0 {
 		t.Errorf("%v allocations for %d packets", n, chunkPackets)
+	}
+}
+
+// TestReaderAllocatesNothing for a packet on its way from the ring to the store,
+// or to the file.
+func TestReaderAllocatesNothing(t *testing.T) {
+	packet := build(t, requestOutside(1))
+	for _, o := range []Options{{Keep: 2000}, {Keep: KeepNone, Save: FormatPCAPNG}, {Keep: 2000, Save: FormatPCAP}} {
+		s := &Session{opts: o, store: newStore(max(o.Keep, 0), 64, nil), wake: make(chan struct{}, 1)}
+		s.store.open(uplink)
+		if o.Save != "" {
+			s.saver = newSaver()
+			s.store.holders = 1 + min(o.Keep+1, 1)
+		}
+		r := &reader{session: s, number: -1, framed: true, framing: o.Save.framing(), unseen: o.Keep == KeepNone,
+			briefer: briefer{vxlanPorts: []uint16{vxlanPort}}}
+		m := merger{session: s, runs: []run{{}}}
+		v := saving{s: s, framing: o.Save.framing()}
+		pkt := ring.Packet{Length: len(packet), Data: packet}
+		round := func() {
+			r.entries = r.entries[:0]
+			for range 1000 {
+				pkt.Time++
+				if !r.room(r.framing.size(len(packet))) {
+					t.Fatal("no room")
+				}
+				r.copy(&pkt, len(packet))
+			}
+			m.runs[0].take(r.entries)
+			r.entries = m.runs[0].spare
+			m.final = m.final[:0]
+			m.merge(endOfTime)
+			s.deliver(m.final)
+			if s.saver != nil {
+				v.waiting, _ = s.saver.take(v.waiting[:0])
+				s.store.saved(v.waiting)
+			}
+		}
+		for range 20 { // until all is as large as it gets
+			round()
+		}
+		if n := testing.AllocsPerRun(50, round); n > 0 {
+			t.Errorf("%+v: %v allocations for 1000 packets", o, n)
+		}
 	}
 }

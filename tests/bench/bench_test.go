@@ -1,12 +1,23 @@
-// Package bench measures how long a bridge network with NAT takes to make and to
-// take back: here, by the shell script of a tutorial, and by CNI's plugins as a
-// container runtime would call them. All that is compared is measured in the
-// same run:
+// Package bench measures vethscope beside other programs. All that is compared is
+// measured in the same run, and told as the median of the ratios of its rounds:
 //
-//	go test -run '^$' -bench . ./tests/bench
+//	go test -run '^$' -bench Bridge ./tests/bench        a bridge network with NAT, made and taken back, beside a tutorial's script and CNI
+//	go test -run '^$' -bench Capture ./tests/bench       the engine with store and screen, beside tcpdump, dumpcap and tshark
+//	go test -run '^$' -bench Save ./tests/bench          capture -w, beside tcpdump -w and dumpcap
+//	go test -run '^$' -bench EightPoints ./tests/bench   one flow at eight points, beside eight tcpdumps
+//	go test -run '^$' -bench IdlePoints ./tests/bench    32 points where nothing happens
+//	go test -run '^$' -bench Latency ./tests/bench       from the wire to the summary, at low rates with jitter
+//	go test -run '^$' -bench Interface ./tests/bench     the interface itself, beside tcpdump -n
+//	go test -run '^$' -bench OpenFile ./tests/bench      a file of a million packets, beside tshark
+//
+// VETHSCOPE_BENCH_ROUNDS is how often each is measured (5), VETHSCOPE_BENCH_PERIOD
+// for how long (3s). With 1 and 2s all of the captures, Capture to OpenFile, take
+// about three minutes; -benchtime 1x keeps the testing package from repeating what
+// repeats itself. Sender and receiver have a processor each, 0 and 1: nothing else
+// should run there.
 //
 // Nothing here fails for being slow. The tests only prove that what is measured
-// really makes the network that it claims to make.
+// really does what it claims.
 package bench
 
 import (
