@@ -113,11 +113,7 @@ func runProgram(t testing.TB, path string, o flowOrder) (r *truth, unnamed int) 
 	t.Helper()
 	o.MAC = natLoad(t)
 	report := startWitness(t)
-	file := filepath.Join(t.TempDir(), "rewrites")
-	out, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := memory(t)
 	defer out.Close()
 	before := sockets(t, netns.Path(afterNAT.NS))
 	cmd := exec.Command(path, "capture", beforeNAT.String(), afterNAT.String(), "--rewrites", "-o", "json")
@@ -147,7 +143,7 @@ func runProgram(t testing.TB, path string, o flowOrder) (r *truth, unnamed int) 
 	}
 	w := report()
 	r = &truth{sent: sent.Sent, arrived: w.Packets, told: make([]uint8, o.Flows)}
-	unnamed = r.read(t, file, w)
+	unnamed = r.read(t, out, w)
 	r.lost += w.Lost + saidLost(stderr.all())
 	r.events = strings.Count(stderr.all(), "conntrack events")
 	t.Logf("%v of CPU in %v; %s", used, sent.Elapsed, stderr.all())
@@ -167,14 +163,22 @@ func saidLost(stderr string) (n int) {
 	return n
 }
 
-// read checks what the program wrote, and counts what has no rule.
-func (r *truth) read(t testing.TB, file string, w witness) (unnamed int) {
+// memory is a file that no disk slows down.
+func memory(t testing.TB) *os.File {
 	t.Helper()
-	in, err := os.Open(file)
+	fd, err := unix.MemfdCreate("rewrites", unix.MFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	return os.NewFile(uintptr(fd), "rewrites")
+}
+
+// read checks what the program wrote, and counts what has no rule.
+func (r *truth) read(t testing.TB, in *os.File, w witness) (unnamed int) {
+	t.Helper()
+	if _, err := in.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
 	d := json.NewDecoder(bufio.NewReader(in))
 	for d.More() {
 		var c capture.Rewrite
