@@ -235,17 +235,29 @@ func (l *flowList) unlink(f *flow) {
 	l.count--
 }
 
+// ends are what is known of the two ends of a translation.
+type ends struct {
+	before, after       place
+	hasBefore, hasAfter bool
+}
+
+func (fs *flows) ends(t *translation) (e ends) {
+	e.before, e.hasBefore = fs.lookup(t.from)
+	e.after, e.hasAfter = fs.lookup(t.to)
+	return e
+}
+
 // rival is the latest of what is known that contradicts t: a flow with the same
 // addresses and ports becomes, or comes of, something else. One of the two has
 // ended before the other began.
-func (fs *flows) rival(t *translation) *step {
+func (e *ends) rival(t *translation) *step {
 	var found *step
-	if p, ok := fs.lookup(t.from); ok {
+	if p := e.before; e.hasBefore {
 		if i := p.index(); i < len(p.flow.steps) && (p.reply || p.flow.keys[i+1] != t.to) {
 			found = &p.flow.steps[i]
 		}
 	}
-	if p, ok := fs.lookup(t.to); ok {
+	if p := e.after; e.hasAfter {
 		if i := p.index() - 1; i >= 0 && (p.reply || p.flow.keys[i] != t.from) && (found == nil || p.flow.steps[i].time > found.time) {
 			found = &p.flow.steps[i]
 		}
@@ -256,9 +268,8 @@ func (fs *flows) rival(t *translation) *step {
 // translate makes the flow that t tells of, with what is known of its way
 // before and behind. It returns the flows that it takes the place of; f is nil
 // when nothing new is told but perhaps a rule, or when a known flow goes on.
-func (fs *flows) translate(t *translation) (f *flow, replaced []*flow) {
-	before, hasBefore := fs.lookup(t.from)
-	after, hasAfter := fs.lookup(t.to)
+func (fs *flows) translate(t *translation, e *ends) (f *flow, replaced []*flow) {
+	before, hasBefore, after, hasAfter := e.before, e.hasBefore, e.after, e.hasAfter
 	if i := before.index(); hasBefore && !before.reply {
 		k := before.flow
 		switch {

@@ -101,8 +101,11 @@ type Rewrite struct {
 	Rule    *RuleRef      `json:"rule"` // nil when no rule could be named
 	Info    string        `json:"info"`
 
+	// The packets; nil when only summaries were seen, until Load.
 	BeforeRecord *Record `json:"-"`
 	AfterRecord  *Record `json:"-"`
+
+	before, after uint64 // their serials
 }
 
 // Seen is one side of a Rewrite.

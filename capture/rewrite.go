@@ -9,10 +9,13 @@ func (m *Matcher) rewrite(g *group) *Rewrite {
 	w := &Rewrite{
 		Time: first.When(), Flow: m.t.numberOf(g), Direction: place{reply: g.reply}.direction(),
 		Protocol: first.Innermost().Name(), Before: m.t.seenOf(first), After: m.t.seenOf(last),
-		Elapsed: time.Duration(last.Time - first.Time), BeforeRecord: m.record(first), AfterRecord: m.record(last),
+		Elapsed: time.Duration(last.Time - first.Time), BeforeRecord: first.rec, AfterRecord: last.rec,
+		before: first.Serial, after: last.Serial,
 	}
-	if w.BeforeRecord != nil {
-		w.Info = inmost(w.BeforeRecord).Summary.Info
+	if m.Lookup != nil {
+		w.Load(m.Lookup)
+	} else if first.rec != nil {
+		w.Info = inmost(first.rec).Summary.Info
 	}
 	w.Changed = changed(&w.Before, &w.After)
 	rules := g.flow.rules(g.reply, first.rank, last.rank, w.Before.Src != w.After.Src, w.Before.Dst != w.After.Dst)
@@ -20,6 +23,21 @@ func (m *Matcher) rewrite(g *group) *Rewrite {
 		w.Rule = rules[0]
 	}
 	return w
+}
+
+// Load finds the records of packets that were seen as Briefs, and fills in Info:
+// for a Matcher without Lookup, to decode elsewhere than where packets are
+// matched. A record that is kept no more stays nil.
+func (w *Rewrite) Load(lookup func(serial uint64) (*Record, bool)) {
+	if w.BeforeRecord == nil {
+		w.BeforeRecord, _ = lookup(w.before)
+	}
+	if w.AfterRecord == nil {
+		w.AfterRecord, _ = lookup(w.after)
+	}
+	if w.BeforeRecord != nil {
+		w.Info = inmost(w.BeforeRecord).Summary.Info
+	}
 }
 
 func (m *Matcher) record(s *sighting) *Record {

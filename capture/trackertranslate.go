@@ -47,30 +47,36 @@ func (l *later) take() translation {
 // last packets may not have been seen yet.
 func (m *tracker) translate(told Translation) {
 	t := newTranslation(&told)
-	if t.time <= m.now || m.flows.rival(&t) == nil && !m.later.holds(&t) {
-		m.apply(&t)
+	e := m.flows.ends(&t)
+	if t.time <= m.now || e.rival(&t) == nil && !m.later.holds(&t) {
+		m.apply(&t, &e)
 		return
 	}
 	if m.later.add(&t); len(m.later.list) > maxLater {
-		first := m.later.take()
-		m.apply(&first)
+		m.applyFirst()
 	}
+}
+
+// applyFirst applies the first translation that waits.
+func (m *tracker) applyFirst() {
+	t := m.later.take()
+	e := m.flows.ends(&t)
+	m.apply(&t, &e)
 }
 
 // mature applies the translations whose time has come by now.
 func (m *tracker) mature(now int64) {
 	for len(m.later.list) > 0 && m.later.list[0].time <= now {
-		t := m.later.take()
-		m.apply(&t)
+		m.applyFirst()
 	}
 }
 
 // apply makes what waits for a translation find its partners.
-func (m *tracker) apply(t *translation) {
-	if r := m.flows.rival(t); r != nil && t.time < r.time && t.time != 0 {
+func (m *tracker) apply(t *translation, e *ends) {
+	if r := e.rival(t); r != nil && t.time < r.time && t.time != 0 {
 		return // it had ended when the other began, and is told late
 	}
-	f, replaced := m.flows.translate(t)
+	f, replaced := m.flows.translate(t, e)
 	if f == nil {
 		return
 	}

@@ -76,7 +76,7 @@ func follow(ctx context.Context, points []capture.Point, o following) (*follower
 	}
 	if matching {
 		f.matcher = capture.NewMatcher(points...)
-		f.matcher.Lookup, f.matcher.OnlyRewritten = f.store.Record, !o.forwarded
+		f.matcher.OnlyRewritten = !o.forwarded
 	}
 	return f, nil
 }
@@ -113,6 +113,8 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 	defer f.close()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	emit, finish := f.apart(emit)
+	defer finish()
 	seen, spare := make(chan []capture.Brief), make(chan []capture.Brief, 2)
 	go f.read(seen, spare)
 	for {
@@ -142,6 +144,25 @@ func (f *follower) run(ctx context.Context, emit func(batch)) {
 		}
 		emit(b) // also when it is empty: time passes
 	}
+}
+
+// maxBatches is how many batches may wait for who takes them.
+const maxBatches = 16
+
+// apart decodes what is told of, and hands it to emit, in a goroutine of its own:
+// the matching does not wait for it. finish returns when all was handed on.
+func (f *follower) apart(emit func(batch)) (queue func(batch), finish func()) {
+	batches, done := make(chan batch, maxBatches), make(chan struct{})
+	go func() {
+		defer close(done)
+		for b := range batches {
+			for _, r := range b.rewrites {
+				r.Load(f.store.Record)
+			}
+			emit(b)
+		}
+	}()
+	return func(b batch) { batches <- b }, func() { close(batches); <-done }
 }
 
 // atOnce is how many packets are looked at at once.
