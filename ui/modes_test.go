@@ -92,7 +92,7 @@ func TestContainersComeAndGo(t *testing.T) {
 	d.press("enter enter y")
 	d.called("run connect red to network web")
 	d.press("esc n - enter")
-	d.sees("Undo: connect red to network web?")
+	d.sees("Undo: connect red to network web?", "• link eth1 172.18.0.", "in red, and c-web-1 on the host")
 }
 
 func TestALabIsMadeTriedAndTakenBack(t *testing.T) {

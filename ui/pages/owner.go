@@ -120,6 +120,10 @@ func objects(mode, name string, m ops.Made, steps []ops.Step) []string {
 		say("namespace %s with %s %s, and %s %s on the host", machine.Name, machine.Link, machine.Addr, m.Parent, m.ParentAddr)
 	}
 	for _, c := range m.Containers {
+		if mode == modeConnect { // the container was there before
+			say("link %s %s in %s, and %s on the host", c.Link, addresses(c), c.Name, c.HostLink)
+			continue
+		}
 		out = append(out, containerText(c))
 	}
 	if m.Shim != "" {
