@@ -39,6 +39,10 @@ var modules = []string{
 	"nf_conntrack_netlink",
 }
 
+// hang ends a test that hangs, and has it say where, before the machine is taken for
+// stuck.
+const hang = "-test.timeout=3m"
+
 // crashTests are the rows of the crash matrix.
 var crashTests = []string{"TestFailureAtEveryStep", "TestKillAtEveryStep", "TestDiskFull", "TestJournalLost", "TestScript", "TestWhole"}
 
@@ -70,10 +74,10 @@ func TestModes(t *testing.T) {
 	}
 	commands := []command{
 		// In sandboxes, as everywhere, but with nothing skipped.
-		{[]string{"/modes.test", "-test.v"}, []string{"CI=true", "VETHSCOPE_TEST_IPVLAN=require"}},
-		{[]string{"/crash.test", "-test.v", "-test.run", "^(" + strings.Join(crashTests, "|") + ")$/^ipvlan$"},
+		{[]string{"/modes.test", "-test.v", hang}, []string{"CI=true", "VETHSCOPE_TEST_IPVLAN=require"}},
+		{[]string{"/crash.test", "-test.v", hang, "-test.run", "^(" + strings.Join(crashTests, "|") + ")$/^ipvlan$"},
 			[]string{"CI=true", "VETHSCOPE_TEST_IPVLAN=require"}},
-		{[]string{"/labs.test", "-test.v", "-test.run", "^TestBuiltIn$/^ipvlan"}, []string{"CI=true"}},
+		{[]string{"/labs.test", "-test.v", hang, "-test.run", "^TestBuiltIn$/^ipvlan"}, []string{"CI=true"}},
 		// On the machine itself, as root.
 		{[]string{"/bin/vethscope", "--host", "create", "ipvlan", "iv", "--subnet", "10.0.1.0/24", "--submode", "l3s"}, nil},
 		{[]string{"/bin/vethscope", "prove", "iv"}, nil},
