@@ -204,11 +204,28 @@ func TestPacketsAreWrittenToAFile(t *testing.T) {
 	d.typed(filepath.Join(dir, "all.pcapng"))
 	d.press("enter")
 	d.sees("it exists; give another name")
-	d.press("esc p W") // what is let go meanwhile is told
+	d.press("esc W") // what is let go meanwhile is told
 	d.store.first = 3000
 	d.typed(filepath.Join(dir, "late.pcapng"))
 	d.press("enter")
 	d.sees("wrote 5 packets", "2999 had been let go")
+	d.send(CaptureMsg{Source: d.captured(many(95)...)})
+	d.press("G p g space") // but not of a screen that is paused
+	d.store.first = 3090
+	d.send(CaptureMsg{Source: d.store})
+	if got := write("paused.pcapng", "Write 1 marked packets to"); len(got) != 1 {
+		t.Errorf("paused, marked: %q", got)
+	}
+	d.press("esc")
+	if got := write("all-paused.pcapng", "Write 100 packets to"); len(got) != 100 {
+		t.Errorf("paused: %d packets", len(got))
+	}
+	d.press("/")
+	d.typed("src host 10.10.0.2")
+	d.press("enter")
+	if got := write("filtered-paused.pcapng", "Write 100 filtered packets to"); len(got) != 100 {
+		t.Errorf("paused, filtered: %d packets", len(got))
+	}
 }
 
 func TestPartOfAFileIsWritten(t *testing.T) {

@@ -19,6 +19,8 @@ type saving struct {
 	serials  []uint64 // nil for all from first up to end
 	first    uint64
 	end      uint64
+	count    int
+	kept     []*capture.Record // by the page, although the source may let them go
 	comments map[uint64]string // what became of packets that were rewritten
 	about    []string
 	snaplen  int
@@ -32,25 +34,23 @@ type savedMsg struct {
 	err     error
 }
 
-func (s *saving) count() int {
-	if s.serials != nil {
-		return len(s.serials)
-	}
-	return int(s.end - s.first)
-}
-
 // chooseSaved are the marked packets, or else those of the list: of all there
 // are, or those that pass the filter.
 func (p *Capture) chooseSaved() (s saving, which string) {
 	r := &p.packets.rows
-	s = saving{source: r.source, first: r.first, end: r.end, snaplen: p.snaplen}
+	s = saving{source: r.source, first: r.first, end: r.end, count: r.Len(), kept: r.kept, snaplen: p.snaplen}
+	if r.gone > 0 {
+		s.first = r.held[0].Serial
+	}
 	switch marks := p.packets.Marks(); {
 	case len(marks) > 0:
-		s.serials = marks
+		s.serials, s.count = marks, len(marks)
 		slices.Sort(s.serials)
 		which = "marked "
 	case r.filtered:
-		s.serials = append([]uint64{}, r.matches...)
+		for i := range r.Len() {
+			s.serials = append(s.serials, r.serial(i))
+		}
 		which = "filtered "
 	}
 	s.about = []string{"saved by vethscope out of the packets that it kept"}
@@ -69,7 +69,7 @@ func (p *Capture) chooseSaved() (s saving, which string) {
 // save asks where packets are to be written, and writes them.
 func (p *Capture) save() tea.Cmd {
 	s, which := p.chooseSaved()
-	p.askPath(fmt.Sprintf("write %d %spackets to", s.count(), which), "", func(path string) tea.Cmd {
+	p.askPath(fmt.Sprintf("write %d %spackets to", s.count, which), "", func(path string) tea.Cmd {
 		ctx := p.app.Context
 		return func() tea.Msg {
 			msg := savedMsg{path: path}
@@ -101,28 +101,47 @@ func (s *saving) write(ctx context.Context, path string) (packets, gone int, err
 		return err == nil
 	})
 	packets = w.Count()
-	return packets, s.count() - packets, errors.Join(err, ctx.Err(), w.Close())
+	return packets, s.count - packets, errors.Join(err, ctx.Err(), w.Close())
 }
 
 // each hands out the packets that are still there.
 func (s *saving) each(ctx context.Context, see func(*capture.Record) (more bool)) {
 	more := true
-	scan := func(from uint64, most int, wanted func(uint64) bool) (next uint64) {
-		next, _ = s.source.Scan(from, most, func(rec *capture.Record) {
-			if more && wanted(rec.Serial) {
-				more = see(rec)
-			}
-		})
-		return next
+	put := func(rec *capture.Record) {
+		if more {
+			more = see(rec)
+		}
 	}
 	for _, serial := range s.serials {
 		if !more || ctx.Err() != nil {
 			return
 		}
-		scan(serial, 1, func(n uint64) bool { return n == serial })
+		s.source.Scan(serial, 1, func(rec *capture.Record) {
+			if rec.Serial == serial {
+				put(rec)
+			}
+		})
+		s.eachKept(serial, serial+1, put)
 	}
 	for at := s.first; s.serials == nil && more && at < s.end && ctx.Err() == nil; {
-		at = max(at+1, scan(at, int(min(1024, s.end-at)), func(n uint64) bool { return n < s.end }))
+		s.eachKept(at, s.end, put)
+		first, _ := s.source.Span()
+		at = max(at, first)
+		next, _ := s.source.Scan(at, int(min(1024, s.end-min(at, s.end))), func(rec *capture.Record) {
+			if rec.Serial < s.end {
+				put(rec)
+			}
+		})
+		at = max(at+1, next)
+	}
+}
+
+// eachKept hands out those from a serial up to end that the page keeps and the
+// source does not.
+func (s *saving) eachKept(from, end uint64, put func(*capture.Record)) {
+	first, _ := s.source.Span()
+	for _, rec := range s.kept[before(s.kept, from):before(s.kept, max(from, min(first, end)))] {
+		put(rec)
 	}
 }
 
