@@ -44,11 +44,19 @@ func (f *captureFlags) following(points []capture.Point) following {
 		journeys: f.journeys,
 	}
 	o.forwarded = o.records // each is shown once
+	if o.Keep == 0 && (f.rewrites || f.journeys || f.talks) {
+		o.Keep = queued
+	}
 	if o.Save != "" {
 		o.Snaplen = f.file.snaplen
 	}
 	return o
 }
+
+// queued packets may wait to be matched where nothing else is kept for: two
+// seconds of 100,000 packets a second. The memory for them is bounded in any
+// case.
+const queued = 1 << 18
 
 func newCaptureCmd() *cobra.Command {
 	var f captureFlags

@@ -16,7 +16,7 @@ type keepFlags struct {
 
 func (f *keepFlags) add(cmd *cobra.Command, snaplen string) {
 	cmd.Flags().IntVar(&f.snaplen, "snaplen", 0, "keep so many bytes of each packet; "+snaplen)
-	cmd.Flags().IntVar(&f.packets, "keep", 0, "keep so many packets, the last, 100000 by default, as far as the memory for them lasts")
+	cmd.Flags().IntVar(&f.packets, "keep", 0, "keep so many packets, the last, 100000 or more by default, as far as the memory for them lasts")
 }
 
 func (f *keepFlags) check() error {
