@@ -33,8 +33,9 @@ type chunk struct {
 	dropped int  // packets that were let go: by the store, and by who saves them
 }
 
-// slabChunks are made at once.
-const slabChunks = 32
+// firstChunks are made at first, all others at once when they are not enough: in
+// small steps the garbage collector would run at each.
+const firstChunks = 32
 
 // newSlab asks for huge pages: packets that come by the million go through all of
 // the store again and again, and small pages cost as much as they do. Memory is
@@ -110,7 +111,11 @@ func (st *Store) chunkFor(filled int) (number int, ok bool) {
 		return 0, false
 	}
 	if len(st.slab) == 0 {
-		st.slab = newSlab(min(slabChunks, st.limit-len(st.chunks)))
+		n := st.limit - len(st.chunks)
+		if len(st.chunks) == 0 {
+			n = min(n, firstChunks)
+		}
+		st.slab = newSlab(n)
 	}
 	st.chunks, st.slab = append(st.chunks, &st.slab[0]), st.slab[1:]
 	return len(st.chunks) - 1, true

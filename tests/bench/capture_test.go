@@ -89,12 +89,13 @@ func (out *output) report() (r watchReport, err error) {
 type sample struct {
 	sent, seen int
 	cpu        time.Duration
+	part       float64     // of the packets, that cpu was used for; 0 for all
 	report     watchReport // of ours
 }
 
 // perPacket is in microseconds.
 func (s sample) perPacket() float64 {
-	return float64(s.cpu.Nanoseconds()) / 1000 / float64(max(s.seen, 1))
+	return float64(s.cpu.Nanoseconds()) / 1000 / float64(max(s.seen, 1)) / cmp.Or(s.part, 1)
 }
 func (s sample) captured() float64 { return 100 * float64(s.seen) / float64(max(s.sent, 1)) }
 
@@ -144,8 +145,14 @@ func measureScene(t testing.TB, w watcher, cmd *exec.Cmd, at scene, dir string, 
 	if w.role != "" {
 		<-stdout.first
 	}
+	from, before := cmp.Or(at.from, at.path), 0
+	if o.Warm > 0 {
+		warm := o
+		warm.For = o.Warm
+		before = sendBy(t, from, "send", warm).Sent
+	}
 	began := cpuTree(cmd.Process.Pid)
-	report := sendBy(t, cmp.Or(at.from, at.path), "send", o)
+	report := sendBy(t, from, "send", o)
 	time.Sleep(time.Second) // what is on its way
 	used := cpuTree(cmd.Process.Pid) - began
 	all := &output{stdout: stdout, stderr: stderr, printed: stdout.count(), dir: dir}
@@ -157,7 +164,7 @@ func measureScene(t testing.TB, w watcher, cmd *exec.Cmd, at scene, dir string, 
 	if err != nil {
 		t.Fatalf("%s: %v: %s", w.name, err, stderr.all())
 	}
-	s := sample{sent: report.Sent * at.links, seen: seen, cpu: used}
+	s := sample{sent: (before + report.Sent) * at.links, seen: seen, cpu: used, part: float64(report.Sent) / float64(before+report.Sent)}
 	if w.role != "" {
 		s.report, _ = all.report()
 	}
@@ -259,7 +266,7 @@ func compare(b *testing.B, watchers []watcher) {
 					}
 					b.Run("", func(b *testing.B) {
 						wire(b)
-						all[w.name] = append(all[w.name], measureWatcher(b, w, order{Link: "eth0", Rate: rate, For: period()}))
+						all[w.name] = append(all[w.name], measureWatcher(b, w, order{Link: "eth0", Rate: rate, For: period(), Warm: warmUp(rate)}))
 					})
 				}
 			}
@@ -288,6 +295,12 @@ func period() time.Duration {
 		return d
 	}
 	return 3 * time.Second
+}
+
+// warmUp is how long it takes until a store of 100,000 packets is full: from there
+// on a capture costs what it costs for as long as it runs.
+func warmUp(rate int) time.Duration {
+	return 1200 * time.Millisecond * 100_000 / time.Duration(max(rate, 100_000))
 }
 
 func installed(program string) bool {

@@ -114,7 +114,7 @@ func BenchmarkEightPoints(b *testing.B) {
 				continue
 			}
 			b.Run("", func(b *testing.B) {
-				all[w.name] = append(all[w.name], measureChain(b, w, order{Link: chain[0], Rate: 30_000, For: period()}))
+				all[w.name] = append(all[w.name], measureChain(b, w, order{Link: chain[0], Rate: 30_000, For: period(), Warm: warmUp(0)}))
 			})
 		}
 	}

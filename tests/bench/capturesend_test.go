@@ -19,6 +19,7 @@ type order struct {
 	Link string
 	Rate int // packets a second; 0 is as fast as the machine can
 	For  time.Duration
+	Warm time.Duration // for how long is sent before what is measured; of who measures
 	// Jitter sends single packets at random moments: fixed rates lock onto the
 	// timers of the receiver.
 	Jitter bool

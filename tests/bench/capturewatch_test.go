@@ -110,6 +110,7 @@ func draw(ctx context.Context, st *capture.Store) {
 	tick := time.NewTicker(frame)
 	defer tick.Stop()
 	var screen []byte
+	drawn := uint64(0)
 	for {
 		select {
 		case <-tick.C:
@@ -117,7 +118,10 @@ func draw(ctx context.Context, st *capture.Store) {
 			return
 		}
 		_, end := st.Span()
-		screen = screen[:0]
+		if end == drawn {
+			continue // nothing to be seen has changed
+		}
+		drawn, screen = end, screen[:0]
 		for _, b := range view[:st.View(max(end, rows)-rows, view)] {
 			if rec, ok := st.Record(b.Serial); ok {
 				screen = row(screen, rec)
