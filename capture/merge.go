@@ -3,6 +3,7 @@ package capture
 import (
 	"cmp"
 	"math"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -56,6 +57,13 @@ func (m *merger) run(live <-chan struct{}) {
 		}
 		select {
 		case <-m.session.wake:
+			// Readers that sleep on busy links wake together: the others bring
+			// theirs first, and all is looked at once.
+			runtime.Gosched()
+			select {
+			case <-m.session.wake:
+			default:
+			}
 		case <-timer.C:
 		case <-live:
 			live = nil // every reader has put its last into its queue
