@@ -1,13 +1,11 @@
 package netfilter
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"vethscope/ops/netns"
 	"vethscope/ops/sandbox/sandboxtest"
@@ -98,91 +96,5 @@ func TestFlowsAreWhatConntrackLists(t *testing.T) {
 	f = flowTo(t, l.host, outsideAddr+":80")
 	if f.DNAT || !f.SNAT || f.ChangesDestination() || !f.ChangesSource() || f.Reply.Dst.Addr().String() != hostAddr {
 		t.Errorf("masqueraded: %+v", f)
-	}
-}
-
-func TestWatchFlowsTellsEveryFlowAfterSynced(t *testing.T) {
-	l := newLab(t, "watch")
-	load(t, l.host, nativeLab)
-	serve(t, l.container, ":80")
-	sysctl(t, l.host, "netfilter/nf_conntrack_acct", "1")
-	visit(t, l.outside, hostAddr+":8080") // there before the watch
-
-	ctx, cancel := context.WithCancel(t.Context())
-	events := make(chan FlowEvent, 1000)
-	done := make(chan error, 1)
-	go func() { done <- WatchFlows(ctx, netns.Path(l.host), func(e FlowEvent) { events <- e }) }()
-	wait := func(what string, found func(FlowEvent) bool) FlowEvent {
-		t.Helper()
-		deadline := time.After(20 * time.Second)
-		for {
-			select {
-			case e := <-events:
-				if found(e) {
-					return e
-				}
-			case <-deadline:
-				t.Fatalf("no event: %s", what)
-			}
-		}
-	}
-	to := func(kind FlowEventKind, addr string) func(FlowEvent) bool {
-		return func(e FlowEvent) bool { return e.Kind == kind && e.Flow.Original.Dst.String() == addr }
-	}
-	wait("reset", func(e FlowEvent) bool { return e.Kind == FlowReset && e.Lost == 0 })
-	wait("present", to(FlowPresent, hostAddr+":8080"))
-	wait("synced", func(e FlowEvent) bool { return e.Kind == FlowSynced })
-
-	visit(t, l.outside, hostAddr+":8082")
-	e := wait("new", to(FlowNew, hostAddr+":8082"))
-	if e.Flow.ID == 0 || e.Flow.Protocol != "tcp" || !e.Flow.DNAT || e.Flow.Reply.Src.String() != "172.18.0.2:80" {
-		t.Errorf("new flow: %+v", e.Flow)
-	}
-	wait("updated", to(FlowUpdated, hostAddr+":8082"))
-	sandboxtest.Run(t, l.host, "conntrack", "-D", "-p", "tcp", "--dport", "8082")
-	e = wait("destroyed", to(FlowDestroyed, hostAddr+":8082"))
-	if e.Flow.Sent.Packets == 0 || e.Flow.Received.Bytes == 0 {
-		t.Errorf("counters of a flow at its end: %+v", e.Flow)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("at the end of its context: %v", err)
-	}
-}
-
-// A watch whose reader is slow loses events; it has to say so and start anew.
-func TestWatchFlowsStartsAnewWhenEventsAreLost(t *testing.T) {
-	l := newLab(t, "lost")
-	load(t, l.host, "table ip x { chain c { type filter hook output priority 0; ct state new counter; }; }")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	synced, flooded := make(chan struct{}, 1), make(chan struct{})
-	again := make(chan FlowEvent, 1)
-	done := make(chan error, 1)
-	go func() {
-		first := true
-		done <- WatchFlows(ctx, netns.Path(l.host), func(e FlowEvent) {
-			switch {
-			case e.Kind == FlowSynced && first:
-				first = false
-				synced <- struct{}{}
-				<-flooded // the slow reader
-			case e.Kind == FlowReset && e.Lost > 0:
-				again <- e
-				cancel()
-			}
-		})
-	}()
-	<-synced
-	flood(t, l, 40000)
-	close(flooded)
-	select {
-	case <-again:
-	case <-time.After(30 * time.Second):
-		t.Error("no reset though the buffer overflowed")
-		cancel()
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }

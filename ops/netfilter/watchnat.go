@@ -46,12 +46,14 @@ type NATWatch struct {
 // WatchNAT calls f with the flows that conntrack rewrites in the network
 // namespace that nsPath opens: those that there are before it returns, and from
 // then on others as they begin, until ctx ends or Close is called. f is told
-// FlowReset and FlowSynced as by WatchFlows, with FlowPresent and FlowNew in
-// between and behind. When events were lost, FlowReset comes at once, and what
-// was missed follows as FlowPresent, then FlowSynced: what was told before stays
-// true. FlowRules stands between the flows that began before the rules were
-// changed and those behind. Calls of f do not overlap; f has to be quick, and must not call CatchUp
-// or Close. Errors are those of Flows. The caller calls Close.
+// FlowReset, FlowPresent for each flow that is there, and FlowSynced; FlowNew
+// comes behind that, and may tell of what is known. When events were lost,
+// FlowReset comes at once, and what was missed follows as FlowPresent, then
+// FlowSynced: what was told before stays true. FlowRules stands between the
+// flows that began before the rules were changed and those behind. The kernel
+// makes events also where the sysctl nf_conntrack_events is 2 (auto). Calls of
+// f do not overlap; f has to be quick, and must not call CatchUp or Close.
+// Errors are those of Flows. The caller calls Close.
 func WatchNAT(ctx context.Context, nsPath string, f func(FlowEvent)) (*NATWatch, error) {
 	s, err := subscribe(nsPath)
 	if err != nil {

@@ -72,9 +72,8 @@ func watchNAT(t *testing.T, ns string, f func(FlowEvent)) *NATWatch {
 	return w
 }
 
-// TestWatchNATTellsWhatWatchFlowsTells compares it with the decoding of a
-// library, flow by flow.
-func TestWatchNATTellsWhatWatchFlowsTells(t *testing.T) {
+// TestWatchNATTellsWhatALibraryTells compares the two flow by flow.
+func TestWatchNATTellsWhatALibraryTells(t *testing.T) {
 	l := newLab(t, "nat")
 	load(t, l.host, nativeLab)
 	serve(t, l.container, ":80")
@@ -83,11 +82,7 @@ func TestWatchNATTellsWhatWatchFlowsTells(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var theirs, ours eventLog
 	var both sync.WaitGroup
-	both.Go(func() {
-		if err := WatchFlows(ctx, netns.Path(l.host), theirs.add); err != nil {
-			t.Error(err)
-		}
-	})
+	both.Go(func() { libraryWatch(ctx, t, l.host, theirs.add) })
 	w := watchNAT(t, l.host, ours.add)
 	if !ours.synced() {
 		t.Error("the flows that there are were not told at once")
