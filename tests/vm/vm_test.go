@@ -28,7 +28,7 @@ import (
 )
 
 // machineTime is when a machine is taken for stuck.
-const machineTime = 8 * time.Minute
+const machineTime = 13 * time.Minute
 
 // modules are what the modes need of the kernel, and the tests' other programs.
 var modules = []string{
@@ -41,7 +41,7 @@ var modules = []string{
 
 // hang ends a test that hangs, and has it say where, before the machine is taken for
 // stuck.
-const hang = "-test.timeout=3m"
+const hang = "-test.timeout=8m"
 
 // crashTests are the rows of the crash matrix.
 var crashTests = []string{"TestFailureAtEveryStep", "TestKillAtEveryStep", "TestDiskFull", "TestJournalLost", "TestScript", "TestWhole"}
