@@ -97,7 +97,8 @@ func (r *reader) take(block ring.Block) {
 	r.entries = r.entries[:0]
 	var packets, bytes, overrun uint64
 	newest := int64(0)
-	for pkt := block.Packets(); pkt.Next(); {
+	pkt := block.Packets() // not in the loop's head: it would be copied for every packet
+	for pkt.Next() {
 		packets++
 		bytes += uint64(pkt.Length)
 		if n := r.kept(&pkt.Packet); r.room(r.framing.size(n)) {
