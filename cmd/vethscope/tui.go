@@ -208,7 +208,7 @@ const shownBytes = 256
 
 // following is what the flags make of the interface's captures.
 func (f keepFlags) following() following {
-	o := following{Options: capture.Options{Snaplen: f.snaplen, Keep: f.packets}, rewrites: true, forwarded: true}
+	o := following{Options: capture.Options{Snaplen: f.snaplen, Keep: f.packets}, rewrites: true}
 	if o.Snaplen == 0 {
 		o.Snaplen = shownBytes
 	}

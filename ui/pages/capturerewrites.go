@@ -62,10 +62,10 @@ func (l *rewriteList) show(serial uint64, passes func(*capture.Rewrite) bool) {
 // again lets every row be looked at once more.
 func (l *rewriteList) again() { l.shown, l.upTo = nil, 0 }
 
-// found takes a packet that was seen twice. On its way out of where it came in,
-// unchanged, it says nothing.
+// found takes a packet that was seen twice. One that was only forwarded says
+// nothing here: all packets and the ladder show it.
 func (p *Capture) found(r *capture.Rewrite) {
-	if r.Before.Point == r.After.Point && !changesEnds(r) {
+	if !changesEnds(r) {
 		return
 	}
 	p.rewrites.add(r)
