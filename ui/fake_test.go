@@ -200,7 +200,7 @@ func (b *backend) PollRules(on bool) { b.say("poll %v", on) }
 
 // drive runs a model as Bubble Tea would, but one message at a time.
 type drive struct {
-	t     *testing.T
+	t     testing.TB
 	m     *Model
 	b     *backend
 	clock time.Time
@@ -221,7 +221,7 @@ func (d *drive) wait() {
 	}
 }
 
-func newDrive(t *testing.T, w, h int, change ...func(*Options)) *drive {
+func newDrive(t testing.TB, w, h int, change ...func(*Options)) *drive {
 	t.Helper()
 	d := &drive{t: t, b: &backend{}, clock: noon}
 	r := lipgloss.NewRenderer(io.Discard)
@@ -330,7 +330,7 @@ func (d *drive) typed(text string) {
 }
 
 // built is a drive in which the network web was made through the interface.
-func built(t *testing.T, w, h int, change ...func(*Options)) *drive {
+func built(t testing.TB, w, h int, change ...func(*Options)) *drive {
 	t.Helper()
 	d := newDrive(t, w, h, change...)
 	d.send(SnapshotMsg{Snapshot: world()})

@@ -64,7 +64,7 @@ func (m *Model) header() string {
 	names, width, full := m.tabNames()
 	left, right := " ", ""
 	if brand := "vethscope"; full && width+len(brand)+4 <= m.w {
-		left += th.Accent.Bold(true).Render(brand) + "  "
+		left += th.Accent.Bold().Render(brand) + "  "
 	}
 	if len(m.stack) > 0 {
 		right = th.Accent.Render("› " + kit.Safe(m.page().Title()))

@@ -139,7 +139,7 @@ func (b *Browser[K, T]) rule(th *Theme, row T, w, lines int) string {
 		end = map[bool]string{true: " j/k scroll ", false: " tab: more "}[b.inPane]
 	}
 	if b.inPane {
-		style = th.Accent.Bold(true)
+		style = th.Accent.Bold()
 		title = "▸ " + title
 	}
 	title = Cut(title, w-6-Width(end))

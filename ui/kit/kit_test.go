@@ -3,6 +3,7 @@ package kit
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -378,5 +379,64 @@ func TestInputKeepsTheCursorInView(t *testing.T) {
 	}
 	if in.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("\x1b"), Paste: true}); strings.Contains(ansi.Strip(in.Value()), "\x1b") {
 		t.Error("a control character was pasted")
+	}
+}
+
+// TestSignsAreMeasuredRight holds the short ways to the library's long one.
+func TestSignsAreMeasuredRight(t *testing.T) {
+	var signs []rune
+	for r := rune(0); r < 0x30000; r++ {
+		if single(r) {
+			signs = append(signs, r)
+		}
+	}
+	if len(signs) < 100 {
+		t.Fatalf("only %d signs are known", len(signs))
+	}
+	pieces := []string{"\x1b[1m", "\x1b[0m", "\x1b[38;2;139;147;165;48;5;23m", "a", " ", "~", "é", "é", "世", "\u200d", "\ufe0f", "👩", "\u200b", "\x07", "\x1b]0;x\x07", "\x1b[2J", "\xff"}
+	for _, r := range signs {
+		if n := ansi.StringWidth(string(r)); n != 1 || Safe(string(r)) != safe(string(r)) {
+			t.Errorf("%q takes %d cells", r, n)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		var b strings.Builder
+		for range random.IntN(12) {
+			if n := random.IntN(2 * len(pieces)); n < len(pieces) && random.IntN(3) > 0 {
+				b.WriteString(pieces[n%6+random.IntN(2)*(n-n%6)])
+			} else {
+				b.WriteRune(signs[random.IntN(len(signs))])
+			}
+		}
+		s := b.String()
+		if got, want := Width(s), ansi.StringWidth(s); got != want {
+			t.Fatalf("%q is %d cells wide, not %d", s, got, want)
+		}
+		if got, want := Safe(s), safe(s); got != want {
+			t.Fatalf("%q is safe as %q, not %q", s, got, want)
+		}
+		for w := 1; w < 10; w++ {
+			if got, want := Cut(s, w), ansi.Truncate(s, w, "…"); got != want {
+				t.Fatalf("%q is cut to %d cells as %q, not %q", s, w, got, want)
+			}
+		}
+	}
+}
+
+// TestStylesRender holds styles to what the library makes of them.
+func TestStylesRender(t *testing.T) {
+	for _, p := range []termenv.Profile{termenv.Ascii, termenv.ANSI, termenv.ANSI256, termenv.TrueColor} {
+		th := theme(p)
+		for _, s := range []*Style{th.Text, th.Strong, th.Dim, th.Key, th.Cursor, th.Safe, th.On(th.Changed), th.On(th.Text), th.Good.Bold()} {
+			for _, text := range []string{"", "x", "some text", "  ", "→ ●", "two\nlines, one longer", "a\tb", "\r\n", "a\x1b[1mb"} {
+				if got, want := s.Render(text), s.base.Render(text); got != want {
+					t.Errorf("%q is drawn as %q, not %q", text, got, want)
+				}
+			}
+		}
+		if got, want := th.On(th.Good).Render("x"), th.Good.base.Background(selected).Render("x"); got != want {
+			t.Errorf("the selected row has %q, not %q", got, want)
+		}
 	}
 }

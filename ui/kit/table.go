@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 )
 
 // A Column says how a Table shows one property of its rows.
@@ -17,12 +16,12 @@ type Column[T any] struct {
 	Cell  func(T) string // made safe by the table
 	// Compare orders rows by this column; nil compares the cells as text.
 	Compare func(a, b T) int
-	Style   func(*Theme, T) lipgloss.Style // nil is the plain style
-	Min     int                            // cells; at least the title's width
-	Max     int                            // cells, 0 for no limit
-	Flex    bool                           // gives way where there is no room
-	Right   bool                           // aligned to the right
-	Ends    bool                           // cut in the middle: the end matters, too
+	Style   func(*Theme, T) *Style // nil is the plain style
+	Min     int                    // cells; at least the title's width
+	Max     int                    // cells, 0 for no limit
+	Flex    bool                   // gives way where there is no room
+	Right   bool                   // aligned to the right
+	Ends    bool                   // cut in the middle: the end matters, too
 	// Priority: columns with larger numbers are left out first where the
 	// screen is narrow; those with 0 never are.
 	Priority int
@@ -59,6 +58,7 @@ type Table[K comparable, T any] struct {
 	has    bool  // key is set
 	top    int   // first row drawn
 	height int   // rows drawn last time
+	drawn  drawn[T]
 	first  []int // widths of the columns over the first rows, 0 where not measured
 	marks  map[K]bool
 

@@ -3,8 +3,6 @@ package kit
 import (
 	"fmt"
 	"strings"
-
-	"github.com/charmbracelet/lipgloss"
 )
 
 const (
@@ -24,6 +22,7 @@ func (t *Table[K, T]) View(th *Theme, w, h int) string {
 	if th.Plain {
 		return Block(t.plainLines(w), w, h)
 	}
+	t.drawn = drawn[T]{top: t.top, rows: t.drawn.rows[:0], cells: t.drawn.cells[:0]}
 	cols, widths := t.layout(w - gutter)
 	lines := append(make([]string, 0, h), t.header(th, cols, widths))
 	for at := t.top; at < min(t.size(), t.top+body); at++ {
@@ -95,40 +94,95 @@ func align(s string, w int, right bool) string {
 	return Fit(s, w)
 }
 
-func (t *Table[K, T]) line(th *Theme, cols, widths []int, at, w int) string {
-	row := t.row(at)
-	selected, marked := at == t.cursor, t.marks[t.Key(row)]
-	on := func(s lipgloss.Style) lipgloss.Style {
-		if selected {
-			return th.On(s)
-		}
-		return s
+// drawn are the rows in view, each asked for once a frame: columns are measured
+// before they are drawn.
+type drawn[T any] struct {
+	top   int
+	rows  []T
+	cells []cell // of each row as many as there are columns
+}
+
+type cell struct {
+	text  string
+	width int
+	known bool
+}
+
+// inView is a row in view.
+func (t *Table[K, T]) inView(at int) T {
+	d := &t.drawn
+	for n := len(d.rows); n <= at-d.top; n++ {
+		d.rows = append(d.rows, t.row(d.top+n))
+		d.cells = append(d.cells, make([]cell, len(t.Columns))...)
 	}
+	return d.rows[at-d.top]
+}
+
+// cell is a cell of a row in view.
+func (t *Table[K, T]) cell(at, column int) cell {
+	row := t.inView(at)
+	c := &t.drawn.cells[(at-t.drawn.top)*len(t.Columns)+column]
+	if !c.known {
+		text := Safe(t.Columns[column].Cell(row))
+		*c = cell{text, Width(text), true}
+	}
+	return *c
+}
+
+func (t *Table[K, T]) line(th *Theme, cols, widths []int, at, w int) string {
+	row := t.inView(at)
+	selected, marked := at == t.cursor, t.marks[t.Key(row)]
 	var b strings.Builder
-	b.WriteString(on(th.Accent).Render(sign(selected, "▌")))
-	b.WriteString(on(th.Changed).Render(sign(marked, "●")))
+	b.Grow(4 * w)
+	write := func(s *Style, before int, text string, after int) {
+		if selected {
+			s = th.On(s)
+		}
+		b.WriteString(s.before)
+		blank(&b, before)
+		b.WriteString(text)
+		blank(&b, after)
+		b.WriteString(s.after)
+	}
+	write(th.Accent, 0, sign(selected, "▌"), 0)
+	write(th.Changed, 0, sign(marked, "●"), 0)
 	used := gutter
 	for i, c := range cols {
-		col := t.Columns[c]
+		col, cell := &t.Columns[c], t.cell(at, c)
 		style := th.Text
 		if col.Style != nil {
 			style = col.Style(th, row)
 		}
-		cell := Safe(col.Cell(row))
-		if col.Ends {
-			cell = CutMiddle(cell, widths[i])
+		if cell.width > widths[i] {
+			cut := Cut
+			if col.Ends {
+				cut = CutMiddle
+			}
+			cell.text = cut(cell.text, widths[i])
+			cell.width = Width(cell.text)
 		}
-		cell = align(cell, widths[i], col.Right)
+		before, after := 0, widths[i]-cell.width
+		if col.Right {
+			before, after = after, 0
+		}
 		if i < len(cols)-1 {
-			cell += strings.Repeat(" ", gap)
+			after += gap
 		}
-		used += Width(cell)
-		b.WriteString(on(style).Render(cell))
+		used += before + cell.width + after
+		write(style, before, cell.text, after)
 	}
 	if used < w {
-		b.WriteString(on(th.Text).Render(strings.Repeat(" ", w-used)))
+		write(th.Text, 0, "", w-used)
 	}
 	return b.String()
+}
+
+const blanks = "                                                                "
+
+func blank(b *strings.Builder, n int) {
+	for ; n > 0; n -= len(blanks) {
+		b.WriteString(blanks[:min(n, len(blanks))])
+	}
 }
 
 func sign(on bool, s string) string {
@@ -220,23 +274,25 @@ func (t *Table[K, T]) natural(c int) int {
 	if c == t.sortBy {
 		n = max(n, Width(col.Title)+1)
 	}
-	grow := func(from, to int) {
-		for at := from; at < min(to, t.size()); at++ {
-			n = max(n, Width(Safe(col.Cell(t.row(at)))))
+	look := func(from int) {
+		for at := max(from, t.top); at < min(t.top+t.height, t.size()); at++ {
+			n = max(n, t.cell(at, c).width)
 		}
 	}
 	switch {
 	case t.far != nil:
 		n = max(n, t.first[c])
-		grow(t.top, t.top+t.height)
+		look(0)
 		t.first[c] = n
 	case t.first[c] == 0:
-		grow(0, measure)
+		for at := range min(measure, t.size()) {
+			n = max(n, Width(Safe(col.Cell(t.row(at)))))
+		}
 		t.first[c] = n
 		fallthrough
 	default:
 		n = t.first[c]
-		grow(max(measure, t.top), t.top+t.height)
+		look(measure)
 	}
 	if col.Max > 0 {
 		n = min(n, max(col.Max, Width(col.Title)))

@@ -14,7 +14,7 @@ import (
 // them (Unicode UAX #9, categories Cc and Cf); line breaks and tabs become
 // spaces and bytes that are not UTF-8 become U+FFFD.
 func Safe(s string) string {
-	if plain(s) {
+	if _, ok := cells(s, false); ok {
 		return s
 	}
 	return safe(s)
@@ -49,10 +49,65 @@ func plain(s string) bool {
 
 // Width is the number of cells that s takes, styling left out.
 func Width(s string) int {
-	if plain(s) {
-		return len(s)
+	if n, ok := cells(s, true); ok {
+		return n
 	}
 	return ansi.StringWidth(s)
+}
+
+// cells counts the cells of s, if it has no characters but those that always
+// take one, and, where styled is true, what styles are made of. Of all others
+// the library knows more, and takes ten times as long.
+func cells(s string, styled bool) (n int, ok bool) {
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c >= 0x20 && c < 0x7f:
+			i++
+			n++
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if !single(r) {
+				return 0, false
+			}
+			i += size
+			n++
+		default:
+			size := sgr(s[i:])
+			if !styled || size == 0 {
+				return 0, false
+			}
+			i += size
+		}
+	}
+	return n, true
+}
+
+// single says of the signs that we draw ourselves that they take one cell and
+// join no other character.
+func single(r rune) bool {
+	switch r {
+	case '·', '…', '←', '↑', '→', '↓', '‖', '●', '○', '■', '▸', '▾', '›', '✓', '✗', '⇒':
+		return true
+	}
+	return r >= '─' && r <= '▟' // frames and blocks
+}
+
+// sgr is the length of the sequence that s begins with, if it is one that sets
+// a style (ECMA-48, SGR); 0 if it is not.
+func sgr(s string) int {
+	if !strings.HasPrefix(s, "\x1b[") {
+		return 0
+	}
+	for i := 2; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == 'm':
+			return i + 1
+		case c != ';' && (c < '0' || c > '9'):
+			return 0
+		}
+	}
+	return 0
 }
 
 // Cut shortens s to at most w cells; "…" stands for what is missing.
@@ -65,7 +120,34 @@ func Cut(s string, w int) string {
 	case plain(s):
 		return s[:w-1] + "…"
 	}
-	return ansi.Truncate(s, w, "…")
+	switch n, ok := cells(s, true); {
+	case !ok:
+		return ansi.Truncate(s, w, "…")
+	case n <= w:
+		return s
+	}
+	return cut(s, w)
+}
+
+// cut is Cut of what cells can count and is wider than w.
+func cut(s string, w int) string {
+	b, n := make([]byte, 0, len(s)), 0
+	for i := 0; i < len(s); {
+		size := sgr(s[i:])
+		if size > 0 { // the style goes on
+			b = append(b, s[i:i+size]...)
+			i += size
+			continue
+		}
+		_, size = utf8.DecodeRuneInString(s[i:])
+		if n++; n < w {
+			b = append(b, s[i:i+size]...)
+		} else if n == w {
+			b = append(b, "…"...)
+		}
+		i += size
+	}
+	return string(b)
 }
 
 // CutMiddle shortens s, which has no styling, to at most w cells and keeps both

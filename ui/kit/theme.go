@@ -12,22 +12,20 @@ type Theme struct {
 	Plain bool // linear text: no frames, no colour, no signs that are read out oddly
 	Mono  bool // the terminal shows no colour and no attributes (NO_COLOR, TERM=dumb)
 
-	Text    lipgloss.Style // what is being read
-	Strong  lipgloss.Style
-	Dim     lipgloss.Style // what is there when looked for
-	Accent  lipgloss.Style
-	Good    lipgloss.Style
-	Warn    lipgloss.Style
-	Bad     lipgloss.Style
-	Heading lipgloss.Style // column titles
-	Key     lipgloss.Style
-	Line    lipgloss.Style // rules and frames
-	Changed lipgloss.Style // a value that differs from the one beside it
-	Cursor  lipgloss.Style // the cell under the text cursor
-	Safe    lipgloss.Style // the badge of a world where nothing can break
-	Real    lipgloss.Style // the badge of a world where it can
-
-	selected lipgloss.TerminalColor
+	Text    *Style // what is being read
+	Strong  *Style
+	Dim     *Style // what is there when looked for
+	Accent  *Style
+	Good    *Style
+	Warn    *Style
+	Bad     *Style
+	Heading *Style // column titles
+	Key     *Style
+	Line    *Style // rules and frames
+	Changed *Style // a value that differs from the one beside it
+	Cursor  *Style // the cell under the text cursor
+	Safe    *Style // the badge of a world where nothing can break
+	Real    *Style // the badge of a world where it can
 }
 
 // colour gives each terminal what it can show: 24 bits, 256 colours or 16.
@@ -53,27 +51,25 @@ var (
 // show and whether its background is light or dark.
 func NewTheme(r *lipgloss.Renderer, plain bool) *Theme {
 	st := r.NewStyle
-	th := &Theme{
-		Plain:    plain,
-		Mono:     plain || r.ColorProfile() == termenv.Ascii,
-		Text:     st(),
-		Strong:   st().Bold(true),
-		Dim:      st().Foreground(dim),
-		Accent:   st().Foreground(accent),
-		Good:     st().Foreground(good),
-		Warn:     st().Foreground(warn),
-		Bad:      st().Foreground(bad),
-		Heading:  st().Foreground(dim),
-		Key:      st().Foreground(accent).Bold(true),
-		Line:     st().Foreground(line),
-		Changed:  st().Foreground(warn).Bold(true),
-		Cursor:   st().Reverse(true),
-		Safe:     st().Foreground(onBadge).Background(good).Bold(true),
-		Real:     st().Foreground(onBadge).Background(bad).Bold(true),
-		selected: selected,
+	return &Theme{
+		Plain:   plain,
+		Mono:    plain || r.ColorProfile() == termenv.Ascii,
+		Text:    newStyle(st()),
+		Strong:  newStyle(st().Bold(true)),
+		Dim:     newStyle(st().Foreground(dim)),
+		Accent:  newStyle(st().Foreground(accent)),
+		Good:    newStyle(st().Foreground(good)),
+		Warn:    newStyle(st().Foreground(warn)),
+		Bad:     newStyle(st().Foreground(bad)),
+		Heading: newStyle(st().Foreground(dim)),
+		Key:     newStyle(st().Foreground(accent).Bold(true)),
+		Line:    newStyle(st().Foreground(line)),
+		Changed: newStyle(st().Foreground(warn).Bold(true)),
+		Cursor:  newStyle(st().Reverse(true)),
+		Safe:    newStyle(st().Foreground(onBadge).Background(good).Bold(true)),
+		Real:    newStyle(st().Foreground(onBadge).Background(bad).Bold(true)),
 	}
-	return th
 }
 
 // On is a style as it looks on the selected row.
-func (th *Theme) On(s lipgloss.Style) lipgloss.Style { return s.Background(th.selected) }
+func (th *Theme) On(s *Style) *Style { return s.on }

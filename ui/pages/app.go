@@ -115,6 +115,8 @@ type App struct {
 	History []ops.Entry         // newest first
 	capture *Capture
 	network string // the network last looked at: probes go there
+	// networks are those of world, nil when there is news: every frame asks.
+	networks map[string]ops.Made
 }
 
 // The titles of the pages.
@@ -185,7 +187,7 @@ func (a *App) readHistory() historyMsg {
 func (a *App) Update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case SnapshotMsg:
-		a.Snap = msg.Snapshot
+		a.Snap, a.networks = msg.Snapshot, nil
 	case shellEnd:
 		if msg.err != nil {
 			return a.Toast(kit.Info, "the shell ended: "+msg.err.Error())
@@ -194,7 +196,7 @@ func (a *App) Update(msg tea.Msg) tea.Cmd {
 		if msg.err != nil {
 			return a.Toast(kit.Failure, "read the list of changes: "+msg.err.Error())
 		}
-		a.History = msg.entries
+		a.History, a.networks = msg.entries, nil
 	}
 	return nil
 }

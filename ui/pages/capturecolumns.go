@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
-
 	"vethscope/capture"
 	"vethscope/ui/kit"
 )
@@ -87,7 +85,7 @@ func way(r packet) string {
 	return "→ original"
 }
 
-func wayStyle(th *kit.Theme, r packet) lipgloss.Style {
+func wayStyle(th *kit.Theme, r packet) *kit.Style {
 	if r.rewrite.Direction == capture.Reply {
 		return th.Good
 	}

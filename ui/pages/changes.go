@@ -5,7 +5,6 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 
 	"vethscope/ops"
 	"vethscope/ui/kit"
@@ -48,7 +47,7 @@ func (p *changes) when(e *ops.Entry) string {
 	return ago(p.app.Snap.Time, e.Time)
 }
 
-func entryStyle(th *kit.Theme, e *ops.Entry) lipgloss.Style {
+func entryStyle(th *kit.Theme, e *ops.Entry) *kit.Style {
 	if e.State == ops.StateDone {
 		return th.Good
 	}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
-
 	"vethscope/ui/kit"
 )
 
@@ -83,7 +81,7 @@ func (p *packetPage) tree(th *kit.Theme, w, h int, both bool) []string {
 }
 
 func (p *packetPage) treeLine(th *kit.Theme, n node, selected bool, w int, both bool) string {
-	on := func(s lipgloss.Style) lipgloss.Style {
+	on := func(s *kit.Style) *kit.Style {
 		if selected {
 			return th.On(s)
 		}
@@ -231,7 +229,7 @@ func (l *hexLine) sign(i int) sign {
 	return same
 }
 
-func (l *hexLine) style(i int) lipgloss.Style {
+func (l *hexLine) style(i int) *kit.Style {
 	switch {
 	case i == l.cursor:
 		return l.th.Cursor

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 
 	"vethscope/ops"
 	"vethscope/ops/inventory"
@@ -108,7 +107,7 @@ func (p *labs) state(l *lab.Lab) string {
 	return "ready"
 }
 
-func (p *labs) stateStyle(th *kit.Theme, l *lab.Lab) lipgloss.Style {
+func (p *labs) stateStyle(th *kit.Theme, l *lab.Lab) *kit.Style {
 	switch p.state(l) {
 	case "made":
 		return th.Good

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
-
 	"vethscope/capture"
 	"vethscope/ui/kit"
 )
@@ -181,7 +179,7 @@ func (s *shape) heads(w int) []string {
 // draw draws a packet's way; cursor is the line of the selected row in it.
 func (p *ladder) draw(s *shape, i int) (lines []string, cursor int) {
 	j, th := p.all[i], s.th
-	say := func(style lipgloss.Style, text string) {
+	say := func(style *kit.Style, text string) {
 		for _, l := range kit.Wrap(kit.Safe(text), s.room) {
 			lines = append(lines, strings.Repeat(" ", beforeRail)+s.rail(-1, -1, false, false)+" "+style.Render(l))
 		}
@@ -191,7 +189,7 @@ func (p *ladder) draw(s *shape, i int) (lines []string, cursor int) {
 		way, style = "← ", th.Good
 	}
 	head := firstLines(way+j.Protocol+" "+behindPorts(j.Info), s.room)
-	say(style.Bold(true), head)
+	say(style.Bold(), head)
 	if j.Quotes != nil && !strings.Contains(head, quoteText(j.Quotes)) {
 		say(th.Warn, "about "+quoteText(j.Quotes))
 	}
@@ -239,7 +237,7 @@ func (p *ladder) hop(s *shape, j *capture.Journey, i int, selected bool) string 
 	} else {
 		from = to
 	}
-	mark, on := "  ", func(st lipgloss.Style) lipgloss.Style { return st }
+	mark, on := "  ", func(st *kit.Style) *kit.Style { return st }
 	if selected {
 		mark, on = "▌ ", th.On
 	}

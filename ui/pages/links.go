@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 
 	"vethscope/capture"
 	"vethscope/ops"
@@ -59,9 +58,9 @@ func newLinks(app *App, of *inventory.Namespace) *links {
 	return p
 }
 
-func strongCell[T any](th *kit.Theme, _ T) lipgloss.Style { return th.Strong }
+func strongCell[T any](th *kit.Theme, _ T) *kit.Style { return th.Strong }
 
-func stateStyle(th *kit.Theme, r linkRow) lipgloss.Style {
+func stateStyle(th *kit.Theme, r linkRow) *kit.Style {
 	switch r.State {
 	case "UP":
 		return th.Good

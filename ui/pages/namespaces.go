@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 
 	"vethscope/ops"
 	"vethscope/ops/inventory"
@@ -41,9 +40,9 @@ func newNamespaces(app *App) *namespaces {
 	return p
 }
 
-func dimCell[T any](th *kit.Theme, _ T) lipgloss.Style { return th.Dim }
+func dimCell[T any](th *kit.Theme, _ T) *kit.Style { return th.Dim }
 
-func nsStyle(th *kit.Theme, n *inventory.Namespace) lipgloss.Style {
+func nsStyle(th *kit.Theme, n *inventory.Namespace) *kit.Style {
 	if n.Unreadable != "" {
 		return th.Warn
 	}

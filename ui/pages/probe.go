@@ -15,7 +15,10 @@ import (
 // known is what is there under a network's name, ports published later
 // included; ok is false when there is no such network.
 func (a *App) known(name string) (ops.Made, bool) {
-	m, ok := a.world().Networks[name]
+	if a.networks == nil {
+		a.networks = a.world().Networks
+	}
+	m, ok := a.networks[name]
 	return m, ok && len(m.Containers) > 0
 }
 

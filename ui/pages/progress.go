@@ -132,7 +132,7 @@ func (p *progress) end(m overMsg) tea.Cmd {
 	}
 	p.over, p.text, p.err = true, m.text, m.err
 	if m.list.err == nil {
-		p.app.History = m.list.entries
+		p.app.History, p.app.networks = m.list.entries, nil
 	}
 	reload := func() tea.Msg { return m.list }
 	switch {

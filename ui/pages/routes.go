@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 
 	"vethscope/ops/inventory"
 	"vethscope/ui/kit"
@@ -53,7 +52,7 @@ func newRoutes(app *App) *routes {
 	return p
 }
 
-func routeStyle(th *kit.Theme, r routeRow) lipgloss.Style {
+func routeStyle(th *kit.Theme, r routeRow) *kit.Style {
 	switch r.Type {
 	case "blackhole", "unreachable", "prohibit":
 		return th.Warn

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
 
 	"vethscope/ops"
 	"vethscope/ops/inventory"
@@ -108,7 +107,7 @@ func bytes(r ruleRow) string {
 	return fmt.Sprint(r.Counter.Bytes)
 }
 
-func packetStyle(th *kit.Theme, r ruleRow) lipgloss.Style {
+func packetStyle(th *kit.Theme, r ruleRow) *kit.Style {
 	switch {
 	case r.grown:
 		return th.Changed

@@ -115,7 +115,7 @@ func (l *stepList) step(th *kit.Theme, i, w int) []string {
 	return indented(lines, lead, indent)
 }
 
-func styled(render func(...string) string, lines []string) []string {
+func styled(render func(string) string, lines []string) []string {
 	for i, l := range lines {
 		lines[i] = render(l)
 	}
