@@ -3,6 +3,7 @@ package capture
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/google/gopacket/layers"
@@ -23,7 +24,7 @@ func (d *decoder) info(rec *Record, app string) string {
 	case s.Protocol == "arp":
 		line = d.arpInfo(s)
 	case s.Protocol == "udp":
-		line = fmt.Sprintf("%d → %d Len=%d", s.Src.Port(), s.Dst.Port(), s.Payload)
+		line = string(appendNumber(appendPorts(make([]byte, 0, 32), s), " Len=", uint64(s.Payload)))
 	case s.Protocol == "icmp", s.Protocol == "icmp6":
 		line = d.icmpInfo(rec)
 	case s.Protocol == "ip":
@@ -101,16 +102,29 @@ func (d *decoder) tcpInfo(rec *Record) string {
 	t, s := &d.tcp, &rec.Summary
 	tuple := Tuple{"tcp", s.Src, s.Dst}
 	seq, ack := d.starts.relative(tuple, t)
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d → %d [%s] Seq=%d", s.Src.Port(), s.Dst.Port(), tcpFlags(t, ", "), seq)
+	b := append(appendPorts(make([]byte, 0, 128), s), " ["...)
+	b = append(b, tcpFlags(t, ", ")...)
+	b = appendNumber(b, "] Seq=", uint64(seq))
 	if t.ACK {
-		fmt.Fprintf(&b, " Ack=%d", ack)
+		b = appendNumber(b, " Ack=", uint64(ack))
 	}
-	fmt.Fprintf(&b, " Win=%d Len=%d", d.starts.window(tuple, t), s.Payload)
+	b = appendNumber(b, " Win=", uint64(d.starts.window(tuple, t)))
+	b = appendNumber(b, " Len=", uint64(s.Payload))
 	for _, o := range t.Options {
-		b.WriteString(tcpOptionInfo(o, t.Ack-ack))
+		b = append(b, tcpOptionInfo(o, t.Ack-ack)...)
 	}
-	return b.String()
+	return string(b)
+}
+
+// appendPorts begins a line as most begin that are on the screen, many times a
+// second: without fmt.
+func appendPorts(b []byte, s *Summary) []byte {
+	b = strconv.AppendUint(b, uint64(s.Src.Port()), 10)
+	return appendNumber(b, " → ", uint64(s.Dst.Port()))
+}
+
+func appendNumber(b []byte, name string, v uint64) []byte {
+	return strconv.AppendUint(append(b, name...), v, 10)
 }
 
 // tcpOptionInfo is the option as Wireshark's info column has it, "" for those

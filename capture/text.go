@@ -24,10 +24,16 @@ func clean(s string) string {
 	}, s)
 }
 
-// plain says that s is printable ASCII and nothing else, as most is.
+// plain says that s is printable ASCII, and arrows between ports and addresses,
+// as most is.
 func plain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
+	const arrow = "→"
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] >= ' ' && s[i] <= '~':
+		case s[i] == arrow[0] && strings.HasPrefix(s[i:], arrow):
+			i += len(arrow) - 1
+		default:
 			return false
 		}
 	}
