@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -195,4 +196,25 @@ func TestFilterGoesThroughPartsAndTellsWhatItMissed(t *testing.T) {
 	d.store.first = 1024
 	d.send(CaptureMsg{Source: d.store})
 	d.sees("31 of 31, 19 let go unread")
+}
+
+// TestRewritesOfLongAgo lets rewrites leave the list: their packets are known as
+// rewritten all the same, for as long as the store has them.
+func TestRewritesOfLongAgo(t *testing.T) {
+	const n, kept = 20_500, 18_500
+	d := built(t, 100, 30)
+	d.press("r")
+	one, list := rewrites()[0], make([]*capture.Rewrite, n)
+	for i := range list {
+		w, before, after := *one, *one.BeforeRecord, *one.AfterRecord
+		w.BeforeRecord, w.AfterRecord = &before, &after
+		list[i] = &w
+		d.captured(&before, &after)
+	}
+	d.send(CaptureMsg{Source: d.store, Rewrites: list})
+	d.sees(fmt.Sprintf("of %d", kept), "2000 older let go")
+	d.press("t /")
+	d.typed("rewritten and src host 172.18.0.2 or rewritten and src host 10.10.0.2")
+	d.press("enter")
+	d.sees(fmt.Sprintf("of %d", 2*n))
 }

@@ -23,14 +23,17 @@ type rewriteList struct {
 	upTo  uint64
 }
 
-func (l *rewriteList) add(r *capture.Rewrite) {
+// add puts a rewrite at the end, and returns those that are let go of for it.
+func (l *rewriteList) add(r *capture.Rewrite) (gone []packet) {
 	l.next++
 	if len(l.rows) >= keep {
-		drop := keep / 10
+		const drop = keep / 10
 		l.gone += drop
-		l.rows = slices.Clone(l.rows[drop:]) // what a paused table shows stays as it is
+		gone = l.rows[:drop]
+		l.rows = append(make([]packet, 0, keep), l.rows[drop:]...) // what a paused table shows stays as it is
 	}
 	l.rows = append(l.rows, packet{serial: l.next, rewrite: r})
+	return gone
 }
 
 func (l *rewriteList) clear() {
@@ -44,6 +47,7 @@ func (l *rewriteList) show(serial uint64, passes func(*capture.Rewrite) bool) {
 	place := func(r packet, s uint64) int { return cmp.Compare(r.serial, s) }
 	if len(l.rows) > 0 {
 		keepFrom, _ := slices.BinarySearchFunc(l.shown, l.rows[0].serial, place)
+		clear(l.shown[:keepFrom]) // or they stay for as long as the array
 		l.shown = l.shown[keepFrom:]
 	}
 	from, _ := slices.BinarySearchFunc(l.rows, l.upTo+1, place)
@@ -68,7 +72,9 @@ func (p *Capture) found(r *capture.Rewrite) {
 	if !changesEnds(r) {
 		return
 	}
-	p.rewrites.add(r)
+	for _, gone := range p.rewrites.add(r) {
+		p.lighten(gone.rewrite)
+	}
 	p.know(r)
 	p.reconsider(r)
 }
@@ -83,6 +89,18 @@ func changesEnds(r *capture.Rewrite) bool {
 func (p *Capture) know(r *capture.Rewrite) {
 	for _, rec := range recordsOf(r) {
 		p.known[rec.Serial] = r
+	}
+}
+
+// lighten knows a rewrite that left the list without its packets, which take
+// most of the memory: its sides are told from others by what is left.
+func (p *Capture) lighten(r *capture.Rewrite) {
+	light := *r
+	light.BeforeRecord, light.AfterRecord = nil, nil
+	for _, rec := range recordsOf(r) {
+		if p.known[rec.Serial] == r {
+			p.known[rec.Serial] = &light
+		}
 	}
 }
 
