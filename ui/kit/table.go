@@ -48,6 +48,9 @@ type Table[K comparable, T any] struct {
 	// Follow keeps the last row selected as rows are added, from when it is
 	// selected until another is.
 	Follow bool
+	// Fixed says that a row with the same key says the same for ever, and that
+	// rows come at the end and go at the beginning; Measure tells of all else.
+	Fixed bool
 
 	far    Rows[K, T] // the rows, when they are too many for the next two
 	rows   []T
@@ -59,7 +62,10 @@ type Table[K comparable, T any] struct {
 	top    int   // first row drawn
 	height int   // rows drawn last time
 	drawn  drawn[T]
-	first  []int // widths of the columns over the first rows, 0 where not measured
+	first  []int // widths of the columns over the first rows
+	past   []int // how many of the first rows these are about
+	began  K     // the first of them
+	same   bool  // began is set, and they can only become more
 	marks  map[K]bool
 
 	sortBy   int // column, -1 for the order of the rows
@@ -74,7 +80,7 @@ type Table[K comparable, T any] struct {
 func NewTable[K comparable, T any](key func(T) K, columns ...Column[T]) *Table[K, T] {
 	return &Table[K, T]{
 		Columns: columns, Key: key, sortBy: -1, height: 1,
-		first: make([]int, len(columns)), marks: map[K]bool{}, filter: NewInput(""),
+		first: make([]int, len(columns)), past: make([]int, len(columns)), marks: map[K]bool{}, filter: NewInput(""),
 	}
 }
 
@@ -101,7 +107,10 @@ func (t *Table[K, T]) Show(rows Rows[K, T]) {
 }
 
 // Measure forgets how wide the columns were.
-func (t *Table[K, T]) Measure() { clear(t.first) }
+func (t *Table[K, T]) Measure() {
+	clear(t.first)
+	clear(t.past)
+}
 
 // size is the number of rows that pass the filter.
 func (t *Table[K, T]) size() int {
@@ -145,7 +154,6 @@ func (t *Table[K, T]) dropMarks() {
 // arrange filters and sorts, and puts the cursor back onto its row.
 func (t *Table[K, T]) arrange() {
 	t.view = t.view[:0]
-	t.first = make([]int, len(t.Columns))
 	terms := strings.Fields(strings.ToLower(t.filter.Value()))
 	for i, r := range t.rows {
 		if t.matches(r, terms) {
@@ -161,7 +169,22 @@ func (t *Table[K, T]) arrange() {
 			return compare(t.rows[a], t.rows[b])
 		})
 	}
+	t.measureAnew(len(terms) == 0 && t.sortBy < 0)
 	t.restore()
+}
+
+// measureAnew forgets the widths, if the rows that they are about may be others
+// now; all says that all rows are shown, in their own order.
+func (t *Table[K, T]) measureAnew(all bool) {
+	same := t.Fixed && all && len(t.view) > 0
+	began := t.began
+	if same {
+		t.began = t.Key(t.row(0))
+	}
+	if !same || !t.same || t.began != began {
+		t.Measure()
+	}
+	t.same = same
 }
 
 func (t *Table[K, T]) matches(r T, terms []string) bool {

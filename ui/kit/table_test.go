@@ -3,6 +3,7 @@ package kit
 import (
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -237,5 +238,45 @@ func BenchmarkView10000Rows(b *testing.B) {
 	th := theme(termenv.TrueColor)
 	for b.Loop() {
 		tb.View(th, 160, 45)
+	}
+}
+
+// TestFixedRowsAreDrawnAlike holds a table that does not measure again what stays
+// the same to one that does.
+func TestFixedRowsAreDrawnAlike(t *testing.T) {
+	random, th := rand.New(rand.NewPCG(3, 4)), theme(termenv.Ascii)
+	columns := []Column[int]{
+		{Title: "A", Cell: func(n int) string { return strings.Repeat("a", n*7919%23) }, Flex: true, Min: 4},
+		{Title: "B", Cell: func(n int) string { return strings.Repeat("b", n*104729%41) }, Priority: 1, Max: 30},
+	}
+	key := func(n int) int { return n }
+	fixed, other := NewTable(key, columns...), NewTable(key, columns...)
+	fixed.Fixed = true
+	var rows []int
+	next := 1
+	for range 400 {
+		for range random.IntN(8) {
+			rows = append(rows, next)
+			next++
+		}
+		switch random.IntN(8) {
+		case 0:
+			rows = rows[min(random.IntN(20), len(rows)):]
+		case 1:
+			fixed.cycleSort()
+			other.cycleSort()
+		case 2:
+			text := strings.Repeat("b", random.IntN(20))
+			fixed.SetFilter(text)
+			other.SetFilter(text)
+		case 3:
+			fixed.SetFilter("")
+			other.SetFilter("")
+		}
+		fixed.SetRows(rows)
+		other.SetRows(rows)
+		if got, want := fixed.View(th, 60, 12), other.View(th, 60, 12); got != want {
+			t.Fatalf("%d rows are drawn as\n%s\nnot\n%s", len(rows), got, want)
+		}
 	}
 }

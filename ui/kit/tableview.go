@@ -284,14 +284,12 @@ func (t *Table[K, T]) natural(c int) int {
 		n = max(n, t.first[c])
 		look(0)
 		t.first[c] = n
-	case t.first[c] == 0:
-		for at := range min(measure, t.size()) {
-			n = max(n, Width(Safe(col.Cell(t.row(at)))))
+	default:
+		n = max(n, t.first[c])
+		for ; t.past[c] < min(measure, t.size()); t.past[c]++ {
+			n = max(n, Width(Safe(col.Cell(t.row(t.past[c])))))
 		}
 		t.first[c] = n
-		fallthrough
-	default:
-		n = t.first[c]
 		look(measure)
 	}
 	if col.Max > 0 {

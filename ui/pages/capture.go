@@ -56,6 +56,7 @@ func newCapture(app *App) *Capture {
 	p := &Capture{app: app, display: newDisplay(), known: map[uint64]*capture.Rewrite{}}
 	p.rewrites.Table, p.packets.Table = p.newRewriteTable(), p.newPacketTable()
 	p.packets.rows.show(nil)
+	p.rewrites.Fixed = true
 	for _, l := range []*kit.Browser[uint64, packet]{&p.rewrites.Browser, &p.packets.Browser} {
 		l.Follow = true
 		l.PaneTitle = paneTitle

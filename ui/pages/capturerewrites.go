@@ -64,7 +64,10 @@ func (l *rewriteList) show(serial uint64, passes func(*capture.Rewrite) bool) {
 }
 
 // again lets every row be looked at once more.
-func (l *rewriteList) again() { l.shown, l.upTo = nil, 0 }
+func (l *rewriteList) again() {
+	l.shown, l.upTo = nil, 0
+	l.Measure()
+}
 
 // found takes a packet that was seen twice. One that was only forwarded says
 // nothing here: all packets and the ladder show it.
