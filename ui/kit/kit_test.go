@@ -400,7 +400,7 @@ func TestSignsAreMeasuredRight(t *testing.T) {
 		}
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
+	for range 5_000 {
 		var b strings.Builder
 		for range random.IntN(12) {
 			if n := random.IntN(2 * len(pieces)); n < len(pieces) && random.IntN(3) > 0 {
