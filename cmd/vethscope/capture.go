@@ -61,7 +61,7 @@ const queued = 1 << 18
 func newCaptureCmd() *cobra.Command {
 	var f captureFlags
 	cmd := &cobra.Command{
-		Use:   "capture NAMESPACE:LINK... | --all [NETWORK...]",
+		Use:   "capture NAMESPACE:LINK... | --all [NETWORK|LAB...]",
 		Short: "Show packets live, at any number of points",
 		Long: "Captures at every NAMESPACE:LINK; \"host\" is the namespace that vethscope runs in. With two\n" +
 			"points or more a packet that was seen at several is shown once, before and after, with what\n" +
@@ -116,7 +116,7 @@ func newCaptureCmd() *cobra.Command {
 	cmd.Flags().BoolVar(&f.rewrites, "rewrites", false, "show only packets that were rewritten")
 	cmd.Flags().BoolVar(&f.journeys, "journeys", false, "show every packet's way past all points")
 	cmd.Flags().BoolVar(&f.talks, "conversations", false, "show at the end who talked with whom instead, the most bytes first; -c N shows N of them")
-	cmd.Flags().BoolVar(&f.all, "all", false, "at every link of a namespace (-n), or of the networks that are named")
+	cmd.Flags().BoolVar(&f.all, "all", false, "at every link of a namespace (-n), or of the networks or labs that are named")
 	f.keep.add(cmd, "65535 by default, and all when a file is written")
 	cmd.Flags().StringVarP(&f.ns, "namespace", "n", "", "with --all: the namespace; host by default")
 	return cmd

@@ -13,7 +13,7 @@ import (
 )
 
 // allPoints are the points of --all: every link of the namespace ns, or all the
-// links that the packets of the networks called names pass.
+// links that the packets of the networks, or labs, called names pass.
 func allPoints(ctx context.Context, ns string, names []string) ([]capture.Point, error) {
 	if ns != "" && len(names) > 0 {
 		return nil, usageError{errors.New("capture --all: -n is a namespace, NAME a network: give one of them")}
@@ -82,13 +82,13 @@ func (p *pointList) network(name string) error {
 	}
 	found := false
 	for _, e := range entries {
-		if e.Name == name || e.On == name {
+		if e.Name == name || e.On == name || e.Lab == name {
 			found = true
 			p.made(&e.Made)
 		}
 	}
 	if !found {
-		return usageError{fmt.Errorf("capture --all: no network %q: `vethscope ls networks` lists them", name)}
+		return usageError{fmt.Errorf("capture --all: no network or lab %q: `vethscope ls networks` lists them", name)}
 	}
 	for _, l := range p.snap.Host().Links { // the ways out
 		if l.Kind != "loopback" && l.Kind != "bridge" && slices.ContainsFunc(l.Addrs, func(a inventory.Addr) bool { return a.Scope == "global" }) {

@@ -38,12 +38,20 @@ type lsFlags struct {
 
 func (f lsFlags) wide() bool { return f.output == "wide" }
 
+func (f lsFlags) check() error {
+	if !slices.Contains([]string{"table", "wide", "json"}, f.output) {
+		return usageError{fmt.Errorf("ls: -o %s: must be table, wide or json", f.output)}
+	}
+	return nil
+}
+
 func newLsCmd() *cobra.Command {
 	var f lsFlags
 	var names []string
 	for _, k := range lsKinds {
 		names = append(names, k.name)
 	}
+	names = append(names, "networks")
 	cmd := &cobra.Command{
 		Use:     "ls KIND",
 		Short:   "List what exists: " + strings.Join(names, ", "),
@@ -67,6 +75,7 @@ func newLsCmd() *cobra.Command {
 	for _, k := range lsKinds {
 		cmd.AddCommand(newLsKindCmd(k, &f))
 	}
+	cmd.AddCommand(newLsNetworksCmd(&f))
 	return cmd
 }
 
@@ -75,8 +84,8 @@ func newLsKindCmd(k lsKind, f *lsFlags) *cobra.Command {
 		Use: k.name, Short: k.short, Aliases: k.aliases,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains([]string{"table", "wide", "json"}, f.output) {
-				return usageError{fmt.Errorf("ls: -o %s: must be table, wide or json", f.output)}
+			if err := f.check(); err != nil {
+				return err
 			}
 			snap, err := inventory.Collect(cmd.Context())
 			if err != nil {

@@ -199,3 +199,30 @@ func TestCaptureAllRefusals(t *testing.T) {
 		}
 	}
 }
+
+// A lab's name stands for all of its networks.
+func TestCaptureAllOfALab(t *testing.T) {
+	r := vethscope(t, "sandbox", "--", "sh", "-ec", `
+		vethscope apply two-networks >/dev/null
+		vethscope ls networks
+		vethscope ls networks -n front-2 -o json
+		vethscope capture --all two-networks --for 300ms >/dev/null
+		vethscope delete -f two-networks >/dev/null
+		vethscope ls networks`)
+	if r.status != 0 {
+		t.Fatalf("status %d: %s", r.status, r.errout)
+	}
+	for _, want := range []string{"front-1:eth0: ", "back-1:eth0: ", "host:front: ", "host:back: ", "host:up0: "} {
+		if !strings.Contains(r.errout, want) {
+			t.Errorf("no point %s in\n%s", want, r.errout)
+		}
+	}
+	for _, want := range []string{"front  bridge", "back   bridge", `"name": "front"`} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("no %q in\n%s", want, r.out)
+		}
+	}
+	if strings.Count(r.out, `"name": "back"`) > 0 || !strings.HasSuffix(r.out, "LAB\n") {
+		t.Errorf("networks that should not be listed:\n%s", r.out)
+	}
+}
