@@ -85,6 +85,12 @@ func (m *tracker) seenOf(s *sighting) Seen {
 	return seen
 }
 
+// ChangesEnds says that addresses, ports or an ICMP identifier were rewritten; of a
+// packet that was only forwarded it is false.
+func (r *Rewrite) ChangesEnds() bool {
+	return r.Before.Src != r.After.Src || r.Before.Dst != r.After.Dst || r.Before.ID != r.After.ID
+}
+
 // changed names what differs. A transport checksum that was left to hardware
 // says nothing, so it counts only when both are filled in.
 func changed(a, b *Seen) []string {

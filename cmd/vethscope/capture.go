@@ -305,7 +305,7 @@ func (o *captureOutput) add(b batch) {
 		o.waiting = append(o.waiting, b.records...)
 	}
 	for _, r := range b.rewrites {
-		if !rewritten(r) && (o.flags.rewrites || r.Before.Point == r.After.Point) {
+		if !r.ChangesEnds() && (o.flags.rewrites || r.Before.Point == r.After.Point) {
 			continue
 		}
 		switch {
@@ -330,7 +330,7 @@ func (o *captureOutput) passes(r *capture.Record, w *capture.Rewrite) bool {
 	if w == nil {
 		return o.display.Match(r.Subject(false, 0))
 	}
-	return o.display.Match(r.Subject(rewritten(w), w.Flow))
+	return o.display.Match(r.Subject(w.ChangesEnds(), w.Flow))
 }
 
 // tell notes that both sightings of a packet have been shown.
@@ -371,11 +371,6 @@ func (o *captureOutput) release(until time.Time) {
 // more is false when it was enough, or nothing can be written any more.
 func (o *captureOutput) more() bool {
 	return o.err == nil && (o.flags.count == 0 || o.count < o.flags.count)
-}
-
-// rewritten is false for a packet that was only forwarded.
-func rewritten(r *capture.Rewrite) bool {
-	return r.Before.Src != r.After.Src || r.Before.Dst != r.After.Dst || r.Before.ID != r.After.ID
 }
 
 // record prints one packet as seen at one point.

@@ -141,7 +141,7 @@ func (d *demo) watch(ctx context.Context, w io.Writer, output string) error {
 	go func() { traffic <- d.traffic(ctx) }()
 	f.run(ctx, func(b batch) {
 		for _, r := range b.rewrites {
-			if !rewritten(r) {
+			if !r.ChangesEnds() {
 				continue // forwarded, not rewritten
 			}
 			d.seen = append(d.seen, r)

@@ -251,13 +251,7 @@ func (p *Capture) Fetch() tea.Cmd {
 	f.fetching = true
 	source := f.source
 	return func() tea.Msg {
-		msg := recordsMsg{source: source}
-		for _, serial := range want {
-			if rec, ok := source.Record(serial); ok {
-				msg.records = append(msg.records, rec)
-			}
-		}
-		return msg
+		return recordsMsg{source, recordsAt(source, want)}
 	}
 }
 

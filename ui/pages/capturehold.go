@@ -35,13 +35,7 @@ func (p *Capture) holdAround() tea.Cmd {
 	}
 	source := r.source
 	return func() tea.Msg {
-		msg := heldMsg{source: source}
-		for _, s := range serials {
-			if rec, ok := source.Record(s); ok {
-				msg.records = append(msg.records, rec)
-			}
-		}
-		return msg
+		return heldMsg{source, recordsAt(source, serials)}
 	}
 }
 

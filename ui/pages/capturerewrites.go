@@ -72,7 +72,7 @@ func (l *rewriteList) again() {
 // found takes a packet that was seen twice. One that was only forwarded says
 // nothing here: all packets and the ladder show it.
 func (p *Capture) found(r *capture.Rewrite) {
-	if !changesEnds(r) {
+	if !r.ChangesEnds() {
 		return
 	}
 	for _, gone := range p.rewrites.add(r) {
@@ -80,11 +80,6 @@ func (p *Capture) found(r *capture.Rewrite) {
 	}
 	p.know(r)
 	p.reconsider(r)
-}
-
-// changesEnds is false for a packet that was only forwarded.
-func changesEnds(r *capture.Rewrite) bool {
-	return r.Before.Src != r.After.Src || r.Before.Dst != r.After.Dst || r.Before.ID != r.After.ID
 }
 
 // know remembers which packets a rewrite is about, for the filter's "rewritten"

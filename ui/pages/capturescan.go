@@ -96,7 +96,7 @@ func match(f *filter.Display, rec *capture.Record, w *capture.Rewrite, ports []u
 	if w == nil {
 		return f.Match(rec.Subject(false, 0, ports...))
 	}
-	return f.Match(rec.Subject(changesEnds(w), w.Flow, ports...))
+	return f.Match(rec.Subject(w.ChangesEnds(), w.Flow, ports...))
 }
 
 // scanned takes what was found in a part, and looks through the next one.

@@ -158,3 +158,14 @@ func (r *packetRows) remember(rec *capture.Record) {
 
 // near says that a packet was drawn just now, or is about to be.
 func (r *packetRows) near(serial uint64) bool { return r.young[serial] != nil || r.old[serial] != nil }
+
+// recordsAt are the packets with these serials, as far as they are there. It may
+// take a moment: it is for commands.
+func recordsAt(source Source, serials []uint64) (out []*capture.Record) {
+	for _, serial := range serials {
+		if rec, ok := source.Record(serial); ok {
+			out = append(out, rec)
+		}
+	}
+	return out
+}
